@@ -1,0 +1,110 @@
+//! The default format: `{"eventType": …, "data": …, "metadata": {…}}`.
+
+use std::{borrow::Cow, collections::BTreeMap};
+
+use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
+use serde_json::{Value, value::RawValue};
+
+use super::{Incoming, Message, headers, metadata_of};
+use crate::event::{DecodeError, EncodeError, EventSet, EventType, Metadata};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Body<'a> {
+    #[serde(rename = "eventType", borrow)]
+    event_type: Cow<'a, str>,
+    #[serde(borrow)]
+    data: &'a RawValue,
+    #[serde(borrow, default)]
+    metadata: Option<&'a RawValue>,
+}
+
+/// Reads a body that has exactly the envelope's members; `Ok(Err)` says why it is none.
+#[allow(
+    clippy::type_complexity,
+    reason = "the outer error is an envelope that is broken, the inner one a body that is none"
+)]
+pub(super) fn decode(message: &Message) -> Result<Result<Incoming<'_>, String>, DecodeError> {
+    // What isn't an object isn't parsed at all.
+    if message.body.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+        return Ok(Err("it does not begin with `{`".to_owned()));
+    }
+    let body: Body<'_> = match serde_json::from_slice(&message.body) {
+        Ok(body) => body,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    let mut metadata = metadata_of(message);
+    if let Some(raw) = body.metadata {
+        let members: Option<BTreeMap<String, Value>> = serde_json::from_str(raw.get()).map_err(|error| {
+            DecodeError::Body { format: "an envelope with an object as its `metadata`", reason: error.to_string() }
+        })?;
+        merge(&mut metadata, members.unwrap_or_default());
+    }
+    Ok(Ok(Incoming { name: body.event_type, metadata, data: body.data.get().as_bytes() }))
+}
+
+/// What the envelope says wins over the properties; a member of another type than ours is what a stranger put there, and
+/// is left out.
+fn merge(metadata: &mut Metadata, mut members: BTreeMap<String, Value>) {
+    let mut text = |name: &str| match members.remove(name) {
+        Some(Value::String(text)) => Some(text),
+        Some(Value::Number(number)) => Some(number.to_string()),
+        _ => None,
+    };
+    let id = text("id");
+    let source = text("source");
+    let time = text("time").as_deref().and_then(headers::parse_time);
+    let version = text("version").and_then(|version| version.parse().ok());
+    let correlation_id = text("correlationId");
+    metadata.causation_id = text("causationId");
+    metadata.key = text("key");
+    metadata.id = id.or(metadata.id.take());
+    metadata.source = source.or(metadata.source.take());
+    metadata.time = time.or(metadata.time);
+    metadata.version = version;
+    metadata.correlation_id = correlation_id.or(metadata.correlation_id.take());
+    metadata.entries = members;
+}
+
+pub(super) fn encode(
+    event: &impl EventSet,
+    event_type: &EventType,
+    metadata: &Metadata,
+    body: &mut Vec<u8>,
+) -> Result<(), EncodeError> {
+    let failed = |source| EncodeError { event: event_type.name.clone().into_owned(), source };
+    body.extend_from_slice(b"{\"eventType\":");
+    serde_json::to_writer(&mut *body, &event_type.name).map_err(failed)?;
+    body.extend_from_slice(b",\"data\":");
+    event.encode(body)?;
+    body.extend_from_slice(b",\"metadata\":");
+    serde_json::to_writer(&mut *body, &OnTheWire(metadata)).map_err(failed)?;
+    body.push(b'}');
+    Ok(())
+}
+
+struct OnTheWire<'a>(&'a Metadata);
+
+impl Serialize for OnTheWire<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let metadata = self.0;
+        let mut map = serializer.serialize_map(None)?;
+        let mut text = |name: &str, value: Option<&str>| match value {
+            Some(value) => map.serialize_entry(name, value),
+            None => Ok(()),
+        };
+        text("id", metadata.id.as_deref())?;
+        text("source", metadata.source.as_deref())?;
+        text("time", metadata.time.and_then(headers::format_time).as_deref())?;
+        text("correlationId", metadata.correlation_id.as_deref())?;
+        text("causationId", metadata.causation_id.as_deref())?;
+        text("key", metadata.key.as_deref())?;
+        if let Some(version) = metadata.version {
+            map.serialize_entry("version", &version)?;
+        }
+        for (name, value) in &metadata.entries {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}

@@ -1,0 +1,38 @@
+//! Ids: fresh ones, and those that follow from their cause.
+
+use uuid::Uuid;
+
+/// The namespace of derived ids. Never to change: downstream, equal ids mean the same event.
+const NAMESPACE: Uuid = Uuid::from_u128(0x9b1c_57f0_6c1e_4a55_8f0a_4d1f_52ab_b117);
+
+/// What an id of a returned event follows from. A redelivered cause gives equal facts, so equal ids.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Derivation<'a> {
+    /// The id of the event that was handled.
+    pub(crate) cause: &'a str,
+    /// The queue of the handler: two handlers of one event say different things.
+    pub(crate) queue: &'a str,
+    /// The name of the returned event.
+    pub(crate) event: &'a str,
+    /// Its key.
+    pub(crate) key: Option<&'a str>,
+    /// How many of that name and key came before it in the same outcome.
+    pub(crate) before: usize,
+}
+
+/// The id that follows from its cause.
+pub(crate) fn derived(from: &Derivation<'_>) -> String {
+    // Each part behind its length: `a` + `bc` is not `ab` + `c`.
+    let key = from.key.map_or_else(|| "-".to_owned(), |key| format!("{}:{key}", key.len()));
+    let text = format!(
+        "{}:{} {}:{} {}:{} {key} {}",
+        from.cause.len(),
+        from.cause,
+        from.queue.len(),
+        from.queue,
+        from.event.len(),
+        from.event,
+        from.before
+    );
+    Uuid::new_v5(&NAMESPACE, text.as_bytes()).to_string()
+}

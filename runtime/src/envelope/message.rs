@@ -1,0 +1,160 @@
+//! A message as AMQP 0-9-1 has it, without any client library's types.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+
+/// The delivery mode of a message that survives a restart of the broker.
+pub(crate) const PERSISTENT: u8 = 2;
+
+/// A message on its way to an exchange, or as it came from a queue.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Message {
+    pub(crate) exchange: String,
+    pub(crate) routing_key: String,
+    pub(crate) properties: Properties,
+    pub(crate) body: Bytes,
+}
+
+/// The fourteen properties of `basic`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Properties {
+    pub(crate) content_type: Option<String>,
+    pub(crate) content_encoding: Option<String>,
+    pub(crate) headers: Headers,
+    pub(crate) delivery_mode: Option<u8>,
+    pub(crate) priority: Option<u8>,
+    pub(crate) correlation_id: Option<String>,
+    pub(crate) reply_to: Option<String>,
+    pub(crate) expiration: Option<String>,
+    pub(crate) message_id: Option<String>,
+    /// Seconds since 1970.
+    pub(crate) timestamp: Option<u64>,
+    pub(crate) kind: Option<String>,
+    pub(crate) user_id: Option<String>,
+    pub(crate) app_id: Option<String>,
+    pub(crate) cluster_id: Option<String>,
+}
+
+pub(crate) type Headers = BTreeMap<String, HeaderValue>;
+
+/// A value in a table of headers or of arguments: every type that RabbitMQ sends.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum HeaderValue {
+    Bool(bool),
+    I8(i8),
+    U8(u8),
+    I16(i16),
+    U16(u16),
+    I32(i32),
+    U32(u32),
+    I64(i64),
+    F32(f32),
+    F64(f64),
+    Decimal {
+        scale: u8,
+        value: u32,
+    },
+    /// AMQP's long string: mostly text, but any bytes can come.
+    Text(Vec<u8>),
+    Bytes(Vec<u8>),
+    Timestamp(u64),
+    Array(Vec<HeaderValue>),
+    Table(Headers),
+    Void,
+}
+
+impl HeaderValue {
+    pub(crate) fn text(text: impl AsRef<str>) -> Self {
+        Self::Text(text.as_ref().as_bytes().to_vec())
+    }
+
+    pub(crate) fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(bytes) => std::str::from_utf8(bytes).ok(),
+            _ => None,
+        }
+    }
+
+    /// Any of the integer types: senders differ in which they use.
+    pub(crate) fn as_integer(&self) -> Option<i64> {
+        match *self {
+            Self::I8(n) => Some(n.into()),
+            Self::U8(n) => Some(n.into()),
+            Self::I16(n) => Some(n.into()),
+            Self::U16(n) => Some(n.into()),
+            Self::I32(n) => Some(n.into()),
+            Self::U32(n) => Some(n.into()),
+            Self::I64(n) => Some(n),
+            _ => None,
+        }
+    }
+
+    /// The bytes that it takes on the wire, its type's letter included.
+    pub(crate) fn encoded_len(&self) -> usize {
+        1 + match self {
+            Self::Bool(_) | Self::I8(_) | Self::U8(_) => 1,
+            Self::I16(_) | Self::U16(_) => 2,
+            Self::I32(_) | Self::U32(_) | Self::F32(_) => 4,
+            Self::I64(_) | Self::F64(_) | Self::Timestamp(_) => 8,
+            Self::Decimal { .. } => 5,
+            Self::Text(bytes) | Self::Bytes(bytes) => 4 + bytes.len(),
+            Self::Array(values) => 4 + values.iter().map(Self::encoded_len).sum::<usize>(),
+            Self::Table(table) => encoded_len(table),
+            Self::Void => 0,
+        }
+    }
+}
+
+/// The bytes that a table takes on the wire.
+pub(crate) fn encoded_len(table: &Headers) -> usize {
+    4 + table.iter().map(|(name, value)| header_len(name, value)).sum::<usize>()
+}
+
+/// The bytes that one header takes on the wire.
+pub(crate) fn header_len(name: &str, value: &HeaderValue) -> usize {
+    1 + name.len() + value.encoded_len()
+}
+
+impl Properties {
+    /// The bytes of the content header's frame on the wire, an upper bound: it must fit one frame.
+    pub(crate) fn encoded_len(&self) -> usize {
+        let texts = [
+            &self.content_type,
+            &self.content_encoding,
+            &self.correlation_id,
+            &self.reply_to,
+            &self.expiration,
+            &self.message_id,
+            &self.kind,
+            &self.user_id,
+            &self.app_id,
+            &self.cluster_id,
+        ];
+        // Frame header, class, weight, body size, flags, end of frame; the two octets and the timestamp.
+        const FIXED: usize = 7 + 2 + 2 + 8 + 2 + 1 + 2 + 8;
+        FIXED
+            + texts.iter().map(|text| text.as_ref().map_or(0, |text| 1 + text.len())).sum::<usize>()
+            + encoded_len(&self.headers)
+    }
+}
+
+/// A text as one of AMQP's short strings, which hold 255 bytes; `None` if it does not fit.
+pub(crate) fn short(text: &str) -> Option<String> {
+    (text.len() <= 255).then(|| text.to_owned())
+}
+
+/// A time as the property `timestamp`.
+pub(crate) fn seconds(time: SystemTime) -> Option<u64> {
+    time.duration_since(SystemTime::UNIX_EPOCH).ok().map(|since| since.as_secs())
+}
+
+/// The property `timestamp` as a time; `None` where it is beyond what a clock can say.
+pub(crate) fn time(seconds: u64) -> Option<SystemTime> {
+    // Senders that count milliseconds would put us into the year 50,000; the largest time that can be written is in 9999.
+    const END_OF_9999: u64 = 253_402_300_799;
+    (seconds <= END_OF_9999).then(|| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
+}

@@ -1,0 +1,128 @@
+//! Bytes and properties ⇄ metadata and payload. Pure: no I/O, no clock, no randomness.
+
+mod bare;
+mod copy;
+mod default;
+pub(crate) mod headers;
+pub(crate) mod id;
+mod message;
+mod reason;
+
+use std::borrow::Cow;
+
+use crate::event::{DecodeError, EncodeError, EventSet, EventType, Metadata, Payload};
+
+pub(crate) use copy::{Failure, Limits, copy_of};
+pub(crate) use message::{HeaderValue, Headers, Message, Properties};
+pub use reason::Reason;
+
+/// How an event is laid out in a message.
+///
+/// A service sends one format and reads all; a subscription's `format` pins what it reads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Format {
+    /// `{"eventType": …, "data": …, "metadata": {…}}` in JSON, with the same facts in the AMQP properties.
+    #[default]
+    Default,
+    /// The body is the event's data alone; all else is in AMQP properties and headers. What FastStream, Spring and most
+    /// others send and read.
+    Bare,
+}
+
+/// A message, read: its event's name, what travels with it, and its data, still as JSON.
+#[derive(Debug)]
+pub(crate) struct Incoming<'a> {
+    pub(crate) name: Cow<'a, str>,
+    pub(crate) metadata: Metadata,
+    pub(crate) data: &'a [u8],
+}
+
+impl Incoming<'_> {
+    pub(crate) fn payload(&self) -> Payload<'_> {
+        Payload::new(&self.name, self.metadata.version.unwrap_or(1), self.data)
+    }
+}
+
+/// Reads a message, in the format that is pinned or else in the one that it shows.
+pub(crate) fn decode(message: &Message, pinned: Option<Format>) -> Result<Incoming<'_>, DecodeError> {
+    match pinned {
+        Some(Format::Bare) => Ok(bare::decode(message)),
+        Some(Format::Default) => default::decode(message)?.map_err(|reason| DecodeError::Body {
+            format: "an envelope {\"eventType\": …, \"data\": …, \"metadata\": …}",
+            reason,
+        }),
+        None => Ok(default::decode(message)?.unwrap_or_else(|_| bare::decode(message))),
+    }
+}
+
+/// Writes an event as a message to its exchange, its routing key being its name.
+///
+/// # Errors
+/// serde cannot write its data.
+pub(crate) fn encode(
+    event: &impl EventSet,
+    event_type: &EventType,
+    metadata: &Metadata,
+    format: Format,
+    exchange: String,
+) -> Result<Message, EncodeError> {
+    let mut body = Vec::with_capacity(512);
+    let mut properties = common_properties(event_type, metadata);
+    match format {
+        Format::Default => default::encode(event, event_type, metadata, &mut body)?,
+        Format::Bare => {
+            bare::encode(metadata, &mut properties.headers);
+            event.encode(&mut body)?;
+        }
+    }
+    Ok(Message { exchange, routing_key: event_type.name.clone().into_owned(), properties, body: body.into() })
+}
+
+/// The properties that say the same as an envelope's metadata, for brokers and tools.
+fn common_properties(event_type: &EventType, metadata: &Metadata) -> Properties {
+    let mut headers = Headers::new();
+    for (name, value) in
+        [(headers::TRACE_PARENT, &metadata.trace_parent), (headers::TRACE_STATE, &metadata.trace_state)]
+    {
+        if let Some(value) = value {
+            headers.insert(name.to_owned(), HeaderValue::text(value));
+        }
+    }
+    Properties {
+        content_type: Some("application/json".to_owned()),
+        delivery_mode: Some(message::PERSISTENT),
+        kind: message::short(&event_type.name),
+        message_id: metadata.id.as_deref().and_then(message::short),
+        app_id: metadata.source.as_deref().and_then(message::short),
+        correlation_id: metadata.correlation_id.as_deref().and_then(message::short),
+        timestamp: metadata.time.and_then(message::seconds),
+        headers,
+        ..Properties::default()
+    }
+}
+
+/// What the properties say of the event, before the body has its say.
+fn metadata_of(message: &Message) -> Metadata {
+    let properties = &message.properties;
+    let text = |name| properties.headers.get(name).and_then(HeaderValue::as_text).map(str::to_owned);
+    Metadata {
+        id: properties.message_id.clone(),
+        source: properties.app_id.clone(),
+        time: properties.timestamp.and_then(message::time),
+        correlation_id: properties.correlation_id.clone(),
+        trace_parent: text(headers::TRACE_PARENT),
+        trace_state: text(headers::TRACE_STATE),
+        ..Metadata::default()
+    }
+}
+
+/// The event's name where the body does not say it: the property `type`, else the routing key it was first sent with.
+fn name_of(message: &Message) -> &str {
+    let kind = message.properties.kind.as_deref().filter(|kind| !kind.is_empty());
+    let original = || message.properties.headers.get(headers::ORIGINAL_ROUTING_KEY).and_then(HeaderValue::as_text);
+    kind.or_else(original).unwrap_or(&message.routing_key)
+}
+
+#[cfg(test)]
+mod tests;

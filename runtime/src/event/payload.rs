@@ -1,0 +1,102 @@
+//! An event's data on its way in or out, apart from any envelope.
+
+use serde::de::DeserializeOwned;
+
+use super::{EventSet, Events};
+
+/// The data of a received event, not yet decoded: its name and its JSON.
+#[derive(Clone, Copy, Debug)]
+pub struct Payload<'a> {
+    name: &'a str,
+    version: u32,
+    data: &'a [u8],
+}
+
+impl<'a> Payload<'a> {
+    pub(crate) fn new(name: &'a str, version: u32, data: &'a [u8]) -> Self {
+        Self { name, version, data }
+    }
+
+    /// The event's name.
+    #[must_use]
+    pub fn name(&self) -> &'a str {
+        self.name
+    }
+
+    /// The version of the event's schema, as its sender said; 1 where it did not.
+    #[must_use]
+    pub fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// Decodes the data.
+    ///
+    /// # Errors
+    /// The data is not JSON, or not of this type; the error says where.
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, DecodeError> {
+        serde_json::from_slice(self.data).map_err(|source| DecodeError::Data { event: self.name.to_owned(), source })
+    }
+
+    /// The error of a set that does not hold this event.
+    #[must_use]
+    pub fn unexpected<S: EventSet>(&self) -> DecodeError {
+        let expected = match S::EVENTS {
+            Events::Any => "any event".to_owned(),
+            Events::Of(events) => {
+                let names: Vec<&str> = events.iter().map(|event| &*event.name).collect();
+                names.join(", ")
+            }
+        };
+        DecodeError::Unexpected { event: self.name.to_owned(), expected }
+    }
+}
+
+/// Why a message could not be turned into the event that a handler takes.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecodeError {
+    /// The event's data is not of the handler's type.
+    #[error("the data of event `{event}` does not fit its type: {source}")]
+    Data {
+        /// The event's name.
+        event: String,
+        /// What serde found, with line and column within the data.
+        source: serde_json::Error,
+    },
+    /// The event is none that the handler takes.
+    #[error(
+        "event `{event}` came to a handler that takes {expected}; look at the queue's bindings, or at who sends to it"
+    )]
+    Unexpected {
+        /// The event's name.
+        event: String,
+        /// The names that the handler takes.
+        expected: String,
+    },
+    /// The body is not what the subscription's format says.
+    #[error("the body is not {format}: {reason}")]
+    Body {
+        /// The format that was tried.
+        format: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The body is larger than the service reads.
+    #[error("the body has {size} bytes, more than the limit of {limit}; raise it with `Service::body_limit`")]
+    TooLarge {
+        /// The body's size in bytes.
+        size: usize,
+        /// The service's limit in bytes.
+        limit: usize,
+    },
+}
+
+/// An event that could not be written as JSON.
+#[derive(Debug, thiserror::Error)]
+#[error("event `{event}` cannot be written as JSON: {source}")]
+pub struct EncodeError {
+    /// The event's name.
+    pub event: String,
+    /// What serde could not write (a map with keys that are no strings, for example).
+    pub source: serde_json::Error,
+}

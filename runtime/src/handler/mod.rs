@@ -1,0 +1,23 @@
+//! From a received event to a run of the user's function: arguments in, outcome out.
+//! It knows nothing of queues, acknowledgements or connections.
+
+mod argument;
+pub mod check;
+mod error;
+mod function;
+mod outcome;
+mod received;
+mod resources;
+mod returned;
+
+pub use argument::{Argument, Attempt, State, Takes};
+pub use error::{HandlerError, HandlerResultExt};
+pub use function::{BlockingHandler, Handler};
+pub use outcome::Outcome;
+pub use received::Received;
+pub use resources::{MissingResource, Resources};
+pub use returned::Returned;
+
+pub(crate) use error::Verdict;
+pub(crate) use function::{Bound, Described, Run, Unbound, blocking, in_place};
+pub(crate) use returned::Saying;

@@ -1,0 +1,96 @@
+//! The events that a handler returned, written as messages.
+
+use std::{collections::HashMap, sync::Arc};
+
+use crate::{
+    envelope::{self, Format, Message, id},
+    event::{EncodeError, EventSet, Metadata},
+};
+
+/// How a service says things: what all its messages have in common.
+#[derive(Debug)]
+pub(crate) struct Saying {
+    /// The service's name.
+    pub(crate) service: String,
+    /// The exchange of events that name none.
+    pub(crate) exchange: String,
+    pub(crate) format: Format,
+}
+
+impl Saying {
+    /// Writes an event as a message; `metadata` says what travels with it, its source and version come from here.
+    ///
+    /// # Errors
+    /// serde cannot write its data.
+    pub(crate) fn say(&self, event: &impl EventSet, mut metadata: Metadata) -> Result<Message, EncodeError> {
+        let event_type = event.event_type();
+        metadata.source = Some(self.service.clone());
+        metadata.version = Some(event_type.version);
+        metadata.key = event.key().map(std::borrow::Cow::into_owned);
+        let exchange = event_type.exchange.as_deref().unwrap_or(&self.exchange).to_owned();
+        envelope::encode(event, &event_type, &metadata, self.format, exchange)
+    }
+}
+
+/// Takes the events that a handler returns and writes them as messages, with ids that follow from their cause.
+#[derive(Debug)]
+pub struct Returned {
+    saying: Arc<Saying>,
+    queue: Arc<str>,
+    cause: Metadata,
+    now: std::time::SystemTime,
+    /// How many of a name and key there were so far.
+    counts: HashMap<(String, Option<String>), usize>,
+    messages: Vec<Message>,
+    failed: Option<EncodeError>,
+}
+
+impl Returned {
+    pub(crate) fn new(saying: Arc<Saying>, queue: Arc<str>, cause: &Metadata, now: std::time::SystemTime) -> Self {
+        let cause = Metadata {
+            // A cause without an id gives its events ids that follow from nothing: they differ when it comes again.
+            id: Some(cause.id.clone().unwrap_or_else(fresh_id)),
+            correlation_id: cause.correlation_id.clone(),
+            trace_parent: cause.trace_parent.clone(),
+            trace_state: cause.trace_state.clone(),
+            ..Metadata::default()
+        };
+        Self { saying, queue, cause, now, counts: HashMap::new(), messages: Vec::new(), failed: None }
+    }
+
+    /// Takes one event. One that cannot be written fails the whole outcome, once it is complete.
+    pub fn push(&mut self, event: &impl EventSet) {
+        let (name, key) = (event.event_type().name.into_owned(), event.key().map(std::borrow::Cow::into_owned));
+        let cause = self.cause.id.as_deref().unwrap_or_default();
+        let before = self.counts.entry((name.clone(), key.clone())).or_default();
+        let derivation =
+            id::Derivation { cause, queue: &self.queue, event: &name, key: key.as_deref(), before: *before };
+        *before += 1;
+        let metadata = Metadata {
+            id: Some(id::derived(&derivation)),
+            time: Some(self.now),
+            correlation_id: self.cause.correlation_id.clone().or_else(|| self.cause.id.clone()),
+            causation_id: self.cause.id.clone(),
+            trace_parent: self.cause.trace_parent.clone(),
+            trace_state: self.cause.trace_state.clone(),
+            ..Metadata::default()
+        };
+        match self.saying.say(event, metadata) {
+            Ok(message) => self.messages.push(message),
+            Err(error) => _ = self.failed.get_or_insert(error),
+        }
+    }
+
+    /// The messages, in the order of their events.
+    ///
+    /// # Errors
+    /// One of them could not be written.
+    pub(crate) fn into_messages(self) -> Result<Vec<Message>, EncodeError> {
+        self.failed.map_or(Ok(self.messages), Err)
+    }
+}
+
+/// A new id: a UUIDv7, so that ids sort by their time.
+pub(crate) fn fresh_id() -> String {
+    uuid::Uuid::now_v7().to_string()
+}
