@@ -1,20 +1,30 @@
 //! Event-driven microservices on RabbitMQ.
 
+mod consumer;
 mod envelope;
 pub mod event;
 pub mod handler;
+mod publisher;
 pub mod retry;
+mod service;
 mod subscription;
 mod time;
 pub mod topology;
+mod transport;
 
 pub use envelope::{Format, Reason};
 pub use event::{AnyEvent, DecodeError, Event, EventSet, Key, Metadata};
 pub use handler::{Attempt, HandlerError, State};
+pub use publisher::{Publication, PublishAllError, PublishError, Published, Publisher, Unrouted};
 pub use retry::RetryPolicy;
+pub use service::{
+    BuildError, BuiltService, ConnectionHealth, Health, RunError, Running, Service, ShutdownError, StartError,
+    SubscriptionHealth, UndeclaredEvent,
+};
 pub use subscription::{HandlerDef, Registration, Subscription, SubscriptionOptions, Subscriptions, Undecodable};
 pub use time::{Clock, IntoDuration, InvalidDuration, SystemClock};
-pub use topology::{Exchange, ExchangeKind, QueueType, Topology};
+pub use topology::{Exchange, ExchangeKind, QueueType, Topology, TopologyMode};
+pub use transport::amqp::InvalidUrl;
 
 /// The traits that add methods to results.
 pub mod prelude {

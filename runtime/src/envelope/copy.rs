@@ -167,7 +167,13 @@ fn drop_largest(copy: &mut Message, may_go: impl Fn(&str) -> bool) -> Option<Str
 }
 
 /// What a message to be published takes of a frame; `None` if it fits with the reserve left free.
-pub(super) fn too_long_for_a_frame(message: &Message, limits: Limits) -> Option<usize> {
+pub(crate) fn too_long_for_a_frame(message: &Message, limits: Limits) -> Option<usize> {
     let length = message.properties.encoded_len();
     (length > limits.frame_max.saturating_sub(FRAME_RESERVE)).then_some(encoded_len(&message.properties.headers))
+}
+
+/// How often the handler has run on this event, by its header.
+pub(crate) fn attempts_so_far(message: &Message) -> u32 {
+    let header = message.properties.headers.get(headers::ATTEMPT).and_then(HeaderValue::as_integer);
+    header.and_then(|attempts| u32::try_from(attempts).ok()).unwrap_or(0)
 }

@@ -15,6 +15,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 pub use any::{AnyEvent, InvalidEventName};
 pub use key::Key;
+pub(crate) use metadata::check_entry;
 pub use metadata::{InvalidEntry, Metadata};
 pub use payload::{DecodeError, EncodeError, Payload};
 pub use set::{EventSet, Events};

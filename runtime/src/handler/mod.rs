@@ -18,6 +18,6 @@ pub use received::Received;
 pub use resources::{MissingResource, Resources};
 pub use returned::Returned;
 
-pub(crate) use error::Verdict;
-pub(crate) use function::{Bound, Described, Run, Unbound, blocking, in_place};
-pub(crate) use returned::Saying;
+pub(crate) use error::{Verdict, chain};
+pub(crate) use function::{Bound, Unbound, blocking, in_place};
+pub(crate) use returned::{Saying, fresh_id};

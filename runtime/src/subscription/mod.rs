@@ -30,7 +30,7 @@ pub enum Undecodable {
     Retry,
 }
 
-type RejectIf = Box<dyn Fn(&(dyn Error + 'static)) -> bool + Send + Sync>;
+pub(crate) type RejectIf = Box<dyn Fn(&(dyn Error + 'static)) -> bool + Send + Sync>;
 
 /// A handler with all that it wants. `#[subscribe]` makes one of a function; this is the same by hand.
 ///

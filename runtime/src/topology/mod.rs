@@ -2,6 +2,7 @@
 
 mod display;
 pub(crate) mod ladder;
+mod mode;
 mod plan;
 mod route;
 
@@ -9,7 +10,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-pub(crate) use plan::{PlannedService, PlannedSubscription, dead_letter_exchange, dead_letter_queue, plan};
+pub use mode::TopologyMode;
+pub(crate) use plan::{PlannedService, PlannedSubscription, dead_letter_exchange, plan};
 
 /// The limit of a quorum queue that no message is to leave by being returned too often. Never −1 (RabbitMQ 3.10 drops at
 /// the first return), never none (4.0 drops at the 21st).
@@ -173,6 +175,11 @@ impl Exchange {
     #[must_use]
     pub fn topic(name: impl Into<String>) -> Self {
         Self::named(name, ExchangeKind::Topic)
+    }
+
+    /// An exchange that we make and whose arguments we hold.
+    pub(crate) fn of_ours(name: &str, kind: ExchangeKind) -> Self {
+        Self { joined: false, ..Self::named(name, kind) }
     }
 
     /// An exchange of this name and type. One that is there already is taken as it is.

@@ -1,0 +1,111 @@
+//! Which deliveries may be acknowledged, and in how few frames. Pure: it writes nothing.
+
+use std::collections::BTreeMap;
+
+use crate::transport::Ack;
+
+/// The deliveries of one channel that are finished and not yet acknowledged.
+///
+/// A channel's tags are 1, 2, 3, …, none left out. `multiple` is only said over a prefix of which every tag is finished:
+/// beyond it may be deliveries that lie in a buffer and have not run.
+#[derive(Debug, Default)]
+pub(crate) struct Settler {
+    /// All tags up to this one are settled.
+    settled: u64,
+    /// Finished tags beyond, and whether each is acknowledged already.
+    beyond: BTreeMap<u64, bool>,
+    unacknowledged: usize,
+}
+
+impl Settler {
+    /// Takes a delivery whose effects are safe.
+    pub(crate) fn finish(&mut self, tag: u64) {
+        if tag > self.settled && self.beyond.insert(tag, false).is_none() {
+            self.unacknowledged += 1;
+        }
+    }
+
+    /// How many are finished and not acknowledged.
+    pub(crate) fn unacknowledged(&self) -> usize {
+        self.unacknowledged
+    }
+
+    /// What to write: one `multiple` for the contiguous prefix, then single ones in their order.
+    pub(crate) fn flush(&mut self) -> Vec<Ack> {
+        let mut up_to = None;
+        while let Some(acknowledged) = self.beyond.remove(&(self.settled + 1)) {
+            self.settled += 1;
+            // The tag that is named must be one that the broker still waits for.
+            if !acknowledged {
+                up_to = Some(Ack::UpTo(self.settled));
+            }
+        }
+        self.unacknowledged = 0;
+        let single = self.beyond.iter_mut().filter(|(_, acknowledged)| !**acknowledged).map(|(tag, acknowledged)| {
+            *acknowledged = true;
+            Ack::One(*tag)
+        });
+        up_to.into_iter().chain(single).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_prefix_is_one_frame_and_the_rest_single() {
+        let mut settler = Settler::default();
+        for tag in [2, 1, 3, 5, 7] {
+            settler.finish(tag);
+        }
+        assert_eq!(settler.unacknowledged(), 5);
+        assert_eq!(settler.flush(), [Ack::UpTo(3), Ack::One(5), Ack::One(7)]);
+        assert_eq!(settler.unacknowledged(), 0);
+        assert_eq!(settler.flush(), []);
+        settler.finish(4);
+        // 5 is acknowledged already: naming it would be an unknown tag to the broker.
+        assert_eq!(settler.flush(), [Ack::UpTo(4)]);
+        settler.finish(6);
+        assert_eq!(settler.flush(), [Ack::UpTo(6)]);
+    }
+
+    proptest! {
+        /// A broker that is told what the settler says acknowledges exactly what is finished, and never an unknown tag.
+        #[test]
+        fn exactly_what_is_finished_is_acknowledged(
+            order in Just((1u64..200).collect::<Vec<_>>()).prop_shuffle(),
+            taken in 0usize..200,
+            flushes in prop::collection::vec(any::<bool>(), 200),
+        ) {
+            let mut settler = Settler::default();
+            let mut waiting: BTreeSet<u64> = (1..200).collect();
+            let mut finished = BTreeSet::new();
+            for (tag, flush) in order.iter().take(taken).zip(flushes) {
+                settler.finish(*tag);
+                finished.insert(*tag);
+                if flush {
+                    apply(&mut waiting, &settler.flush());
+                    prop_assert!(waiting.is_disjoint(&finished));
+                    prop_assert_eq!(waiting.len() + finished.len(), 199);
+                }
+            }
+        }
+    }
+
+    fn apply(waiting: &mut BTreeSet<u64>, acks: &[Ack]) {
+        for ack in acks {
+            match ack {
+                Ack::UpTo(tag) => {
+                    assert!(waiting.contains(tag), "unknown delivery tag {tag}");
+                    waiting.retain(|other| other > tag);
+                }
+                Ack::One(tag) => assert!(waiting.remove(tag), "unknown delivery tag {tag}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! One delivery, from its decoding to the point where it may be acknowledged.
+
+use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use futures_util::{FutureExt, future::join_all};
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use crate::{
+    envelope::{self, Failure, Format, Message, Reason, attempts_so_far, copy_of, headers},
+    event::DecodeError,
+    handler::{Attempt, Bound, Received, Returned, Verdict, chain, fresh_id},
+    publisher::{Answer, NotSent, Outgoing, PublishError, event_name},
+    retry::{Decision, RetryPolicy},
+    subscription::{RejectIf, Undecodable},
+    time::Clock,
+    topology::{dead_letter_exchange, ladder::Due},
+    transport::{Backoff, Delivery},
+};
+
+/// How often the broker may deliver a message from a quorum queue and get no answer, before it counts as a failed run.
+const ABANDONED: i64 = 3;
+
+/// What all runs of one handler share.
+pub(crate) struct Worker {
+    pub(crate) service: String,
+    pub(crate) handler: String,
+    /// The work queue's name; of a broadcast handler the name that its dead letters go by.
+    pub(crate) queue: Arc<str>,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) timeout: Duration,
+    /// Nothing can stop a function on a thread of its own.
+    pub(crate) blocking: bool,
+    pub(crate) broadcast: bool,
+    pub(crate) undecodable: Undecodable,
+    pub(crate) format: Option<Format>,
+    pub(crate) reject_if: Option<RejectIf>,
+    pub(crate) body_limit: usize,
+    pub(crate) bound: Bound,
+    pub(crate) outgoing: Arc<Outgoing>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// A run that failed.
+struct Failed {
+    reason: Reason,
+    error: String,
+    verdict: Verdict,
+}
+
+/// What follows a failed run.
+enum Next {
+    Again,
+    After(Duration),
+    DeadLetter,
+}
+
+/// What became of the events that a run returned.
+enum Sent {
+    Confirmed,
+    /// The delivery comes again, so nobody waits for them.
+    Gone,
+    /// They can never be published.
+    Never(PublishError),
+}
+
+impl Worker {
+    /// Handles a delivery; true once all its effects are safe and it may be acknowledged, false if it comes again anyway:
+    /// `gone` says that its channel is.
+    pub(crate) async fn handle(&self, delivery: &Delivery, gone: &CancellationToken) -> bool {
+        let message = &delivery.message;
+        let mut attempt = attempts_so_far(message).saturating_add(1);
+        if is_abandoned(delivery) {
+            let error = format!(
+                "it was delivered {ABANDONED} times or more, and each time the consumer ended before it answered"
+            );
+            let failed = Failed { reason: Reason::Abandoned, error, verdict: Verdict::Retry };
+            let next = match self.decide(attempt, &failed) {
+                // Not in this process: it may be what ends it.
+                Next::Again => Next::After(Duration::ZERO),
+                next => next,
+            };
+            self.log(message, attempt, &failed, &next);
+            return self.hand_on(message, attempt, &failed, &next, gone).await;
+        }
+        loop {
+            let failed = match self.run(message, attempt).await {
+                Err(failed) => failed,
+                Ok(events) if events.is_empty() => return true,
+                Ok(events) => match self.publish(events, gone).await {
+                    Sent::Confirmed => return true,
+                    Sent::Gone => return false,
+                    Sent::Never(error) => unpublishable(&error),
+                },
+            };
+            let next = self.decide(attempt, &failed);
+            self.log(message, attempt, &failed, &next);
+            match next {
+                Next::Again => {}
+                // Nobody else has the copy of a broadcast: it waits here.
+                Next::After(delay) if self.broadcast => self.clock.sleep(delay).await,
+                next => return self.hand_on(message, attempt, &failed, &next, gone).await,
+            }
+            attempt = attempt.saturating_add(1);
+        }
+    }
+
+    /// Runs the handler once.
+    async fn run(&self, message: &Message, attempt: u32) -> Result<Vec<Message>, Failed> {
+        if message.body.len() > self.body_limit {
+            let error = DecodeError::TooLarge { size: message.body.len(), limit: self.body_limit };
+            return Err(undecodable(&error));
+        }
+        let (run, span) = {
+            let incoming = envelope::decode(message, self.format).map_err(|error| undecodable(&error))?;
+            let metadata = &incoming.metadata;
+            let span = tracing::info_span!(
+                "handle",
+                service = self.service,
+                handler = self.handler,
+                queue = &*self.queue,
+                event = &*incoming.name,
+                id = metadata.id(),
+                attempt
+            );
+            let received =
+                Received::new(incoming.payload(), metadata, Attempt { number: attempt, of: self.retry.attempts });
+            let saying = Arc::clone(&self.outgoing.saying);
+            let returned = Returned::new(saying, Arc::clone(&self.queue), metadata, self.clock.now());
+            // A function that returns a future can panic before it has one.
+            let called =
+                span.in_scope(|| std::panic::catch_unwind(AssertUnwindSafe(|| (self.bound)(&received, returned))));
+            (called.map_err(|panic| panicked(&*panic))?.map_err(|error| undecodable(&error))?, span)
+        };
+        let run = AssertUnwindSafe(run).catch_unwind().instrument(span);
+        let ended = if self.blocking {
+            run.await
+        } else {
+            tokio::select! {
+                biased;
+                ended = run => ended,
+                () = self.clock.sleep(self.timeout) => {
+                    let error = format!("the handler did not end within {:?}", self.timeout);
+                    return Err(Failed { reason: Reason::Timeout, error, verdict: Verdict::Retry });
+                }
+            }
+        };
+        let returned = match ended {
+            Err(panic) => return Err(panicked(&*panic)),
+            Ok(Err(error)) => {
+                let rejected = self.reject_if.as_ref().is_some_and(|reject_if| reject_if(error.error()));
+                let verdict = if rejected { Verdict::Reject } else { error.verdict() };
+                let reason = if verdict == Verdict::Reject { Reason::Rejected } else { Reason::Error };
+                return Err(Failed { reason, error: chain(error.error()), verdict });
+            }
+            Ok(Ok(returned)) => returned,
+        };
+        let events = returned.into_messages().map_err(|error| unpublishable(&error.into()))?;
+        events.iter().try_for_each(|event| self.outgoing.check(event)).map_err(|error| unpublishable(&error))?;
+        Ok(events)
+    }
+
+    /// Publishes what a run returned, for as long as the delivery lives.
+    async fn publish(&self, mut events: Vec<Message>, gone: &CancellationToken) -> Sent {
+        let mut backoff = Backoff::default();
+        loop {
+            let sending = join_all(events.drain(..).map(|event| self.send(event, true)));
+            let answers = tokio::select! {
+                biased;
+                answers = sending => answers,
+                () = gone.cancelled() => return Sent::Gone,
+            };
+            for not_sent in answers.into_iter().filter_map(Result::err) {
+                let NotSent { message, error } = *not_sent;
+                match error {
+                    PublishError::Closed { .. } => return Sent::Gone,
+                    PublishError::Nacked { .. } | PublishError::TimedOut { .. } => {
+                        tracing::warn!(queue = &*self.queue, %error, "an event that a handler returned is not confirmed; sending it again");
+                        events.push(message);
+                    }
+                    error => return Sent::Never(error),
+                }
+            }
+            if events.is_empty() {
+                return Sent::Confirmed;
+            }
+            self.clock.sleep(backoff.next()).await;
+        }
+    }
+
+    /// Sends a copy of a failed message to the ladder or to the dead letters, for as long as the delivery lives.
+    async fn hand_on(
+        &self,
+        message: &Message,
+        attempt: u32,
+        failed: &Failed,
+        next: &Next,
+        gone: &CancellationToken,
+    ) -> bool {
+        let (exchange, routing_key) = self.way(next);
+        let failure = Failure {
+            reason: failed.reason,
+            error: failed.error.clone(),
+            service: self.service.clone(),
+            handler: self.handler.clone(),
+            queue: self.queue.to_string(),
+            attempt,
+            at: self.clock.now(),
+        };
+        let mut copy = copy_of(message, &failure, exchange, routing_key, fresh_id, self.outgoing.limits());
+        let mut backoff = Backoff::default();
+        loop {
+            let answer = tokio::select! {
+                biased;
+                answer = self.send(copy, false) => answer,
+                // The queue of a broadcast went with its channel: this is the only copy.
+                () = gone.cancelled(), if !self.broadcast => return false,
+            };
+            let Err(not_sent) = answer else { return true };
+            if let PublishError::Closed { .. } = not_sent.error {
+                return false;
+            }
+            let wait = backoff.next();
+            if backoff.is_worth_a_line() {
+                tracing::error!(
+                    queue = &*self.queue,
+                    error = %not_sent.error,
+                    "cannot move a failed event on; it is kept, and sent again"
+                );
+            }
+            copy = not_sent.message;
+            self.clock.sleep(wait).await;
+        }
+    }
+
+    async fn send(&self, message: Message, mandatory: bool) -> Answer {
+        let event = event_name(&message);
+        self.outgoing.window.send_patiently(message, mandatory, &event).await
+    }
+
+    /// The exchange and the routing key of what follows.
+    fn way(&self, next: &Next) -> (String, String) {
+        let delay = match next {
+            Next::DeadLetter => return (dead_letter_exchange(), self.queue.to_string()),
+            Next::After(delay) => *delay,
+            Next::Again => Duration::ZERO,
+        };
+        let ladder = &self.outgoing.ladder;
+        let due = Due::Queue(&self.queue);
+        match ladder.entry(delay, due) {
+            Some(way) => way,
+            None => {
+                let longest = ladder.longest();
+                tracing::warn!(
+                    queue = &*self.queue,
+                    ?delay,
+                    ?longest,
+                    "a retry is asked for later than the delay ladder holds, and comes earlier; see Service::schedules_up_to"
+                );
+                // The longest that it holds always has a way.
+                ladder.entry(longest, due).unwrap_or_else(|| (dead_letter_exchange(), self.queue.to_string()))
+            }
+        }
+    }
+
+    fn decide(&self, attempt: u32, failed: &Failed) -> Next {
+        if failed.reason == Reason::Undecodable && self.undecodable == Undecodable::DeadLetter {
+            return Next::DeadLetter;
+        }
+        match failed.verdict {
+            Verdict::Reject => Next::DeadLetter,
+            Verdict::RetryAfter(_) if attempt >= self.retry.attempts => Next::DeadLetter,
+            Verdict::RetryAfter(delay) => Next::After(delay),
+            Verdict::Retry => match self.retry.decide(attempt, fastrand::f64()) {
+                Decision::Immediately => Next::Again,
+                Decision::After(delay) => Next::After(delay),
+                Decision::GiveUp => Next::DeadLetter,
+            },
+        }
+    }
+
+    fn log(&self, message: &Message, attempt: u32, failed: &Failed, next: &Next) {
+        let incoming = envelope::decode(message, self.format).ok();
+        let event = incoming.as_ref().map_or(&*message.routing_key, |incoming| &incoming.name);
+        let id =
+            incoming.as_ref().and_then(|incoming| incoming.metadata.id()).or(message.properties.message_id.as_deref());
+        macro_rules! line {
+            ($level:ident, $($text:tt)+) => {
+                tracing::$level!(
+                    service = self.service,
+                    handler = self.handler,
+                    queue = &*self.queue,
+                    event,
+                    id,
+                    attempt,
+                    of = self.retry.attempts,
+                    reason = %failed.reason,
+                    error = failed.error,
+                    $($text)+
+                )
+            };
+        }
+        match next {
+            Next::Again => line!(warn, "a handler failed; running it again at once"),
+            Next::After(delay) => line!(warn, delay = ?delay, "a handler failed; retrying later"),
+            Next::DeadLetter => line!(error, "a handler failed for the last time; the event goes to the dead letters"),
+        }
+    }
+}
+
+/// Whether it was delivered again and again with no answer. Both are hints that a sender can forge, so both must say so.
+fn is_abandoned(delivery: &Delivery) -> bool {
+    let count = delivery.message.properties.headers.get(headers::DELIVERY_COUNT);
+    delivery.redelivered && count.and_then(envelope::HeaderValue::as_integer).is_some_and(|count| count >= ABANDONED)
+}
+
+fn undecodable(error: &DecodeError) -> Failed {
+    Failed { reason: Reason::Undecodable, error: chain(error), verdict: Verdict::Retry }
+}
+
+fn unpublishable(error: &PublishError) -> Failed {
+    Failed { reason: Reason::Unpublishable, error: chain(error), verdict: Verdict::Retry }
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Failed {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let error = format!("the handler panicked: {}", text.unwrap_or("with something that is no text"));
+    Failed { reason: Reason::Panic, error, verdict: Verdict::Retry }
+}

@@ -1,0 +1,361 @@
+//! The task that owns the publishing channel: writes in batches, matches confirms, and sends again what was lost.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+};
+
+use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    PublishError, Unrouted,
+    window::{Job, Jobs, event_name},
+};
+use crate::{
+    time::Clock,
+    transport::{
+        Backoff, Confirmed, Link, Returned, TransportError,
+        amqp::{Confirm, Connection, PublishChannel, State},
+    },
+};
+
+/// How many messages one write takes at most: from eight on, more change little.
+const BATCH: usize = 32;
+/// How often a message is sent that the broker will not store, before its caller is told.
+const NACKS: u32 = 6;
+/// How many names are warned of when nobody listens to them.
+const WARNED_NAMES: usize = 1024;
+
+/// The publishing task of a service.
+pub(crate) struct Pipeline {
+    jobs: mpsc::UnboundedReceiver<Job>,
+    link: Arc<Link>,
+    clock: Arc<dyn Clock>,
+    unrouted: Unrouted,
+    /// Cancelled when nobody will publish any more: what is on its way is finished, then the task ends.
+    closing: CancellationToken,
+    /// How many events reached no queue, for `health`.
+    unrouted_count: Arc<AtomicU64>,
+    /// The connection's largest frame in bytes, for those who check sizes.
+    frame_max: Arc<AtomicUsize>,
+    /// What was written and not yet answered, by the order of writing; on a loss all of it is sent again.
+    unconfirmed: BTreeMap<u64, Job>,
+    next: u64,
+    /// How many of `unconfirmed`, from the first, go out one at a time: one of them made the broker close the channel,
+    /// and alone it shows which.
+    suspects: usize,
+    /// The names that were warned of.
+    warned: HashSet<String>,
+}
+
+/// What is on its way on one channel.
+#[derive(Default)]
+struct InFlight {
+    confirms: FuturesUnordered<BoxFuture<'static, (u64, Answered)>>,
+    /// Jobs that the broker would not store, each until its wait is over.
+    resting: FuturesUnordered<BoxFuture<'static, u64>>,
+    /// With [`Unrouted::Fail`]: what is confirmed and not yet answered, and the ids of what came back, until all confirms
+    /// of the batch are in. lapin attaches a returned message to whichever confirm comes next.
+    confirmed: Vec<Job>,
+    returned: HashSet<String>,
+}
+
+type Answered = Result<(Confirmed, Option<Returned>), TransportError>;
+
+/// Why a channel is not used any longer.
+enum End {
+    Closed,
+    Lost(TransportError),
+}
+
+impl Pipeline {
+    pub(crate) fn new(
+        jobs: Jobs,
+        link: Arc<Link>,
+        clock: Arc<dyn Clock>,
+        unrouted: Unrouted,
+        closing: CancellationToken,
+        unrouted_count: Arc<AtomicU64>,
+        frame_max: Arc<AtomicUsize>,
+    ) -> Self {
+        Self {
+            jobs: jobs.0,
+            link,
+            clock,
+            unrouted,
+            closing,
+            unrouted_count,
+            frame_max,
+            unconfirmed: BTreeMap::new(),
+            next: 0,
+            suspects: 0,
+            warned: HashSet::new(),
+        }
+    }
+
+    /// Runs until closed and empty.
+    pub(crate) async fn run(mut self) {
+        let mut backoff = Backoff::default();
+        loop {
+            let connection = tokio::select! {
+                connection = self.link.connection() => connection,
+                () = self.closing.cancelled(), if self.is_empty() => break,
+            };
+            self.frame_max.store(connection.frame_max(), Ordering::Relaxed);
+            let reason = match connection.publish_channel().await {
+                Ok(channel) => match self.serve(&connection, channel, &mut backoff).await {
+                    End::Closed => break,
+                    End::Lost(reason) => reason,
+                },
+                Err(reason) => reason,
+            };
+            tracing::warn!(unconfirmed = self.unconfirmed.len(), %reason, "lost the publishing channel; what is unconfirmed is sent again");
+            if connection.is_open() {
+                self.mend(&connection, &reason).await;
+                self.clock.sleep(backoff.next()).await;
+            }
+        }
+        self.link.close().await;
+    }
+
+    fn is_empty(&self) -> bool {
+        self.unconfirmed.is_empty() && self.jobs.is_empty()
+    }
+
+    /// A channel was closed while its connection lives: the broker refused something. An exchange of ours may be gone.
+    async fn mend(&self, connection: &Connection, reason: &TransportError) {
+        if matches!(reason, TransportError::Refused { .. }) {
+            if let Err(error) = self.link.declare_again(connection).await {
+                tracing::error!(%error, "cannot declare the topology again");
+            }
+        }
+    }
+
+    async fn serve(&mut self, connection: &Connection, mut channel: PublishChannel, backoff: &mut Backoff) -> End {
+        // Nobody waits for what its caller has given up.
+        self.unconfirmed.retain(|_, job| !job.is_abandoned());
+        self.suspects = self.suspects.min(self.unconfirmed.len());
+        let mut flight = InFlight::default();
+        if let Err(reason) = self.send_again(&mut channel, &mut flight).await {
+            return End::Lost(reason);
+        }
+        let mut state = connection.state();
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            let barrier = self.unrouted == Unrouted::Fail && !flight.is_empty();
+            let idle = flight.is_empty() && self.unconfirmed.is_empty();
+            tokio::select! {
+                biased;
+                Some((number, answer)) = flight.confirms.next(), if !flight.confirms.is_empty() => {
+                    if let Err(reason) = self.answered(&mut flight, number, answer) {
+                        return End::Lost(reason);
+                    }
+                    *backoff = Backoff::default();
+                }
+                Some(number) = flight.resting.next(), if !flight.resting.is_empty() => {
+                    if let Err(reason) = self.write(&mut channel, &mut flight, &[number]).await {
+                        return End::Lost(reason);
+                    }
+                }
+                count = self.jobs.recv_many(&mut batch, BATCH), if !barrier => {
+                    if count == 0 && idle {
+                        return End::Closed;
+                    } else if count == 0 {
+                        // Closed and drained: only confirms are waited for. This branch would be ready for ever.
+                        return self.drain(&mut channel, flight).await;
+                    }
+                    let first = self.next;
+                    for job in batch.drain(..) {
+                        self.unconfirmed.insert(self.next, job);
+                        self.next += 1;
+                    }
+                    let numbers: Vec<u64> = (first..self.next).collect();
+                    if let Err(reason) = self.write(&mut channel, &mut flight, &numbers).await {
+                        return End::Lost(reason);
+                    }
+                }
+                () = self.closing.cancelled(), if !self.jobs.is_closed() => self.jobs.close(),
+                // Confirms in flight tell of a loss themselves; this is for when there are none.
+                () = lost(&mut state), if flight.confirms.is_empty() => {
+                    return End::Lost(TransportError::lost("the connection is gone"));
+                }
+            }
+        }
+    }
+
+    /// No more jobs will come: waits for what is on its way.
+    async fn drain(&mut self, channel: &mut PublishChannel, mut flight: InFlight) -> End {
+        while !flight.is_empty() {
+            tokio::select! {
+                Some((number, answer)) = flight.confirms.next(), if !flight.confirms.is_empty() => {
+                    if let Err(reason) = self.answered(&mut flight, number, answer) {
+                        return End::Lost(reason);
+                    }
+                }
+                Some(number) = flight.resting.next(), if !flight.resting.is_empty() => {
+                    if let Err(reason) = self.write(channel, &mut flight, &[number]).await {
+                        return End::Lost(reason);
+                    }
+                }
+            }
+        }
+        End::Closed
+    }
+
+    /// What an earlier channel left unconfirmed goes first, in its order; suspects one at a time.
+    async fn send_again(&mut self, channel: &mut PublishChannel, flight: &mut InFlight) -> Result<(), TransportError> {
+        let numbers: Vec<u64> = self.unconfirmed.keys().copied().collect();
+        let (suspects, others) = numbers.split_at(self.suspects);
+        for number in suspects {
+            self.write(channel, flight, &[*number]).await?;
+            while let Some((number, answer)) = flight.confirms.next().await {
+                match answer {
+                    Err(TransportError::Refused { code, text }) => {
+                        // Alone on the channel: this is the one that the broker refuses.
+                        self.suspects = self.suspects.saturating_sub(1);
+                        if let Some(job) = self.unconfirmed.remove(&number) {
+                            let event = event_name(&job.message);
+                            job.fail(PublishError::Refused { event, code, text: text.clone() });
+                        }
+                        return Err(TransportError::Refused { code, text });
+                    }
+                    answer => self.answered(flight, number, answer)?,
+                }
+            }
+            self.suspects = self.suspects.saturating_sub(1);
+        }
+        for batch in others.chunks(BATCH) {
+            self.write(channel, flight, batch).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes jobs that are in `unconfirmed`.
+    async fn write(
+        &mut self,
+        channel: &mut PublishChannel,
+        flight: &mut InFlight,
+        numbers: &[u64],
+    ) -> Result<(), TransportError> {
+        let jobs = numbers.iter().filter_map(|number| self.unconfirmed.get(number));
+        let written = channel.write(jobs.map(|job| (&job.message, job.mandatory))).await;
+        let present: Vec<u64> =
+            numbers.iter().copied().filter(|number| self.unconfirmed.contains_key(number)).collect();
+        let mut lost = None;
+        for (number, result) in present.into_iter().zip(written) {
+            match result {
+                Ok(confirm) => flight.add(number, confirm),
+                // It never reached the wire, so the channel is well.
+                Err(TransportError::Unwritable { text }) => {
+                    if let Some(job) = self.unconfirmed.remove(&number) {
+                        let event = event_name(&job.message);
+                        job.fail(PublishError::Unwritable { event, text });
+                    }
+                }
+                Err(error) => lost = Some(error),
+            }
+        }
+        let Some(error) = lost else { return Ok(()) };
+        // The confirms that are already in flight know better why: the broker's answer came to them.
+        while let Some((number, answer)) = flight.confirms.next().await {
+            self.answered(flight, number, answer)?;
+        }
+        Err(error)
+    }
+
+    fn answered(&mut self, flight: &mut InFlight, number: u64, answer: Answered) -> Result<(), TransportError> {
+        let (confirmed, returned) = match answer {
+            Ok(answer) => answer,
+            Err(error) => {
+                if matches!(error, TransportError::Refused { .. }) {
+                    self.suspects = self.unconfirmed.len();
+                }
+                return Err(error);
+            }
+        };
+        if let Some(returned) = returned {
+            self.came_back(flight, returned);
+        }
+        match confirmed {
+            Confirmed::Nack => self.nacked(flight, number),
+            Confirmed::Ack => match self.unconfirmed.remove(&number) {
+                Some(job) if self.unrouted == Unrouted::Fail => flight.confirmed.push(job),
+                Some(job) => job.confirm(),
+                None => {}
+            },
+        }
+        if flight.confirms.is_empty() {
+            flight.answer_batch();
+        }
+        Ok(())
+    }
+
+    fn nacked(&mut self, flight: &mut InFlight, number: u64) {
+        let Some(mut job) = self.unconfirmed.remove(&number) else { return };
+        job.nacks += 1;
+        if job.nacks >= NACKS {
+            let event = event_name(&job.message);
+            let tries = job.nacks;
+            job.fail(PublishError::Nacked { event, tries });
+            return;
+        }
+        let mut backoff = Backoff::default();
+        let wait = (0..job.nacks).map(|_| backoff.next()).last().unwrap_or_default();
+        self.unconfirmed.insert(number, job);
+        let rest = self.clock.sleep(wait);
+        flight.resting.push(Box::pin(async move {
+            rest.await;
+            number
+        }));
+    }
+
+    fn came_back(&mut self, flight: &mut InFlight, returned: Returned) {
+        self.unrouted_count.fetch_add(1, Ordering::Relaxed);
+        if self.warned.len() < WARNED_NAMES && self.warned.insert(returned.routing_key.clone()) {
+            tracing::warn!(
+                event = returned.routing_key,
+                exchange = returned.exchange,
+                "an event reached no queue: nothing is bound for it; said once for each name"
+            );
+        }
+        if let (Unrouted::Fail, Some(id)) = (self.unrouted, returned.message_id) {
+            flight.returned.insert(id);
+        }
+    }
+}
+
+/// Waits until a connection is gone.
+async fn lost(state: &mut watch::Receiver<State>) {
+    // Without a sender it is gone, too.
+    let _ = state.wait_for(|state| matches!(state, State::Lost(_))).await;
+}
+
+impl InFlight {
+    fn is_empty(&self) -> bool {
+        self.confirms.is_empty() && self.resting.is_empty() && self.confirmed.is_empty()
+    }
+
+    fn add(&mut self, number: u64, confirm: Confirm) {
+        self.confirms.push(Box::pin(async move { (number, confirm.outcome().await) }));
+    }
+
+    /// All confirms of the batch are in, and with them all that came back.
+    fn answer_batch(&mut self) {
+        for job in self.confirmed.drain(..) {
+            let came_back = job.message.properties.message_id.as_ref().is_some_and(|id| self.returned.contains(id));
+            if job.mandatory && came_back {
+                let event = event_name(&job.message);
+                let exchange = job.message.exchange.clone();
+                job.fail(PublishError::Unrouted { event, exchange });
+            } else {
+                job.confirm();
+            }
+        }
+        self.returned.clear();
+    }
+}

@@ -1,0 +1,108 @@
+//! The way into the publishing task: bounded, and each message with an answer.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+use super::PublishError;
+use crate::{envelope::Message, time::Clock};
+
+/// A message on its way, until the broker has confirmed it.
+pub(super) struct Job {
+    pub(super) message: Message,
+    /// Whether the broker says so when no queue is bound for it.
+    pub(super) mandatory: bool,
+    /// How often the broker would not store it.
+    pub(super) nacks: u32,
+    answer: oneshot::Sender<Answer>,
+    /// Its place in the window.
+    _place: OwnedSemaphorePermit,
+}
+
+/// What becomes of a message: with the error it comes back, to be sent again without a copy.
+pub(crate) type Answer = Result<(), Box<NotSent>>;
+
+/// A message that was not confirmed.
+pub(crate) struct NotSent {
+    pub(crate) message: Message,
+    pub(crate) error: PublishError,
+}
+
+impl Job {
+    /// Whether nobody waits for it any more.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.answer.is_closed()
+    }
+
+    pub(super) fn confirm(self) {
+        // Nobody waits when the caller's time is over; the event is confirmed all the same.
+        let _ = self.answer.send(Ok(()));
+    }
+
+    pub(super) fn fail(self, error: PublishError) {
+        if let Err(unheard) = self.answer.send(Err(Box::new(NotSent { message: self.message, error }))) {
+            if let Err(not_sent) = unheard {
+                tracing::warn!(error = %not_sent.error, "an event whose caller no longer waits was not published");
+            }
+        }
+    }
+}
+
+/// The sending side of the publish window, cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Window {
+    jobs: mpsc::UnboundedSender<Job>,
+    /// Bounds what is on its way: a job keeps its place until it is answered.
+    places: Arc<Semaphore>,
+    size: usize,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// How long a caller waits for a confirm.
+    pub(super) timeout: Duration,
+}
+
+impl Window {
+    pub(crate) fn new(size: usize, timeout: Duration, clock: Arc<dyn Clock>) -> (Self, Jobs) {
+        let (jobs, receiver) = mpsc::unbounded_channel();
+        (Self { jobs, places: Arc::new(Semaphore::new(size)), size, clock, timeout }, Jobs(receiver))
+    }
+
+    /// How many messages have no answer yet.
+    pub(crate) fn on_their_way(&self) -> usize {
+        self.size.saturating_sub(self.places.available_permits())
+    }
+
+    /// Sends a message and returns once it is confirmed, within the publish timeout.
+    pub(crate) async fn send(&self, message: Message, mandatory: bool, event: &str) -> Result<(), PublishError> {
+        tokio::select! {
+            biased;
+            sent = self.send_patiently(message, mandatory, event) => sent.map_err(|not_sent| not_sent.error),
+            () = self.clock.sleep(self.timeout) => {
+                Err(PublishError::TimedOut { event: event.to_owned(), after: self.timeout })
+            }
+        }
+    }
+
+    /// The same without a limit of time: for what must not be given up as long as its cause waits for it.
+    pub(crate) async fn send_patiently(&self, message: Message, mandatory: bool, event: &str) -> Answer {
+        let closed = |message: Message| {
+            let error = PublishError::Closed { event: event.to_owned() };
+            Err(Box::new(NotSent { message, error }))
+        };
+        let Ok(place) = Arc::clone(&self.places).acquire_owned().await else { return closed(message) };
+        let (answer, answered) = oneshot::channel();
+        let job = Job { message, mandatory, nacks: 0, answer, _place: place };
+        if let Err(unsent) = self.jobs.send(job) {
+            return closed(unsent.0.message);
+        }
+        // The task drops a job unanswered only when it is cut off.
+        answered.await.unwrap_or_else(|_| closed(Message::default()))
+    }
+}
+
+/// The receiving side, for the publishing task.
+pub(crate) struct Jobs(pub(super) mpsc::UnboundedReceiver<Job>);
+
+/// The name of the event that a message holds, for errors.
+pub(crate) fn event_name(message: &Message) -> String {
+    message.properties.kind.clone().unwrap_or_else(|| message.routing_key.clone())
+}

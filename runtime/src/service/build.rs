@@ -1,0 +1,114 @@
+//! From a checked service to the tasks that will run it.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, AtomicUsize},
+};
+
+use super::{BuildError, BuiltService, Service, plan};
+use crate::{
+    consumer::Worker,
+    handler::Saying,
+    publisher::{Outgoing, Window},
+    topology::{Arguments, Binding, Destination},
+    transport::amqp::Address,
+};
+
+/// RabbitMQ's frame size, until a connection says another.
+const FRAME_MAX: usize = 131_072;
+
+/// A handler that is given all it needs.
+pub(super) struct BuiltHandler {
+    pub(super) worker: Worker,
+    pub(super) concurrency: u16,
+    pub(super) prefetch: u16,
+    /// Of a broadcast handler: the bindings of the queue that each connection makes.
+    pub(super) exclusive: Option<Vec<Binding>>,
+}
+
+pub(super) fn build(mut service: Service) -> Result<BuiltService, BuildError> {
+    let planned = plan::plan(&service)?;
+    let address = address(&service)?;
+    // Checked by the plan.
+    let publish_timeout = service.publish_timeout.clone().unwrap_or(super::PUBLISH_TIMEOUT);
+    let grace = service.grace.clone().unwrap_or(super::GRACE);
+    let (window, jobs) = Window::new(service.publish_window, publish_timeout, Arc::clone(&service.clock));
+    let outgoing = Arc::new(Outgoing {
+        window,
+        saying: Arc::new(Saying {
+            service: service.name.clone(),
+            exchange: service.exchange.name.clone(),
+            format: service.format,
+        }),
+        ladder: planned.ladder,
+        body_limit: service.body_limit,
+        frame_max: Arc::new(AtomicUsize::new(FRAME_MAX)),
+    });
+    service.resources.insert(Arc::clone(&outgoing));
+    let mut handlers = Vec::with_capacity(service.subscriptions.len());
+    for (subscription, handler) in service.subscriptions.into_iter().zip(planned.subscriptions) {
+        let options = subscription.options;
+        let blocking = subscription.handler.described.blocking;
+        let bound = (subscription.handler.bind)(&service.resources)
+            .map_err(|missing| BuildError::MissingState { handler: handler.name.clone(), missing })?;
+        let exclusive = handler.subscription.broadcast.then(|| bindings(&handler.subscription.bindings));
+        handlers.push(BuiltHandler {
+            concurrency: options.concurrency,
+            prefetch: options.prefetch.unwrap_or(options.concurrency.saturating_mul(2)),
+            exclusive,
+            worker: Worker {
+                service: service.name.clone(),
+                handler: handler.name,
+                queue: handler.subscription.queue.into(),
+                retry: options.retry,
+                timeout: options.timeout.unwrap_or(crate::subscription::TIMEOUT),
+                blocking,
+                broadcast: options.broadcast,
+                undecodable: options.undecodable,
+                format: options.format,
+                reject_if: options.reject_if,
+                body_limit: service.body_limit,
+                bound,
+                outgoing: Arc::clone(&outgoing),
+                clock: Arc::clone(&service.clock),
+            },
+        });
+    }
+    let declared = service.publishes;
+    Ok(BuiltService {
+        name: service.name,
+        address,
+        topology: Arc::new(planned.topology),
+        mode: service.topology_mode,
+        unrouted: service.unrouted,
+        unrouted_count: Arc::new(AtomicU64::new(0)),
+        grace,
+        clock: service.clock,
+        outgoing,
+        jobs,
+        handlers,
+        declared,
+    })
+}
+
+fn address(service: &Service) -> Result<Address, BuildError> {
+    let url = match &service.broker {
+        Some(url) => url.clone(),
+        None => std::env::var("AMQP_URL")
+            .ok()
+            .filter(|url| !url.is_empty())
+            .ok_or_else(|| BuildError::NoBroker { service: service.name.clone() })?,
+    };
+    Ok(Address::parse(&url)?)
+}
+
+fn bindings(bindings: &[(String, String, Arguments)]) -> Vec<Binding> {
+    let binding = |(exchange, key, arguments): &(String, String, Arguments)| Binding {
+        source: exchange.clone(),
+        // The broker names the queue when it is made.
+        destination: Destination::Queue(String::new()),
+        routing_key: key.clone(),
+        arguments: arguments.clone(),
+    };
+    bindings.iter().map(binding).collect()
+}

@@ -1,0 +1,135 @@
+//! A service that is checked and has all it needs, and not yet a connection.
+
+use std::{
+    fmt,
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
+
+use futures_util::stream::FuturesUnordered;
+use tokio_util::sync::CancellationToken;
+
+use super::{RunError, Running, StartError, build::BuiltHandler, running::Parts, signal::Signals};
+use crate::{
+    consumer::{Consumer, Sign},
+    event::Events,
+    publisher::{Jobs, Outgoing, Pipeline, Unrouted},
+    time::Clock,
+    topology::{Topology, TopologyMode},
+    transport::{Link, amqp::Address},
+};
+
+/// A service that passed every check that needs no broker: what [`Service::build`](crate::Service::build) gives.
+pub struct BuiltService {
+    pub(super) name: String,
+    pub(super) address: Address,
+    pub(super) topology: Arc<Topology>,
+    pub(super) mode: TopologyMode,
+    pub(super) unrouted: Unrouted,
+    pub(super) unrouted_count: Arc<AtomicU64>,
+    pub(super) grace: Duration,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) outgoing: Arc<Outgoing>,
+    pub(super) jobs: Jobs,
+    pub(super) handlers: Vec<BuiltHandler>,
+    pub(super) declared: Vec<Events>,
+}
+
+impl BuiltService {
+    /// What the service needs on the broker.
+    #[must_use]
+    pub fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    /// Creates what the service needs on the broker and ends; see [`Service::declare`](crate::Service::declare).
+    ///
+    /// # Errors
+    /// The broker refuses the service or its plan.
+    pub async fn declare(self) -> Result<(), StartError> {
+        let link = self.link("declaring", TopologyMode::Declare);
+        link.first().await.map_err(|error| StartError::new(&self.name, &self.address, error))?;
+        link.close().await;
+        Ok(())
+    }
+
+    /// Starts the service; see [`Service::start`](crate::Service::start).
+    ///
+    /// # Errors
+    /// The broker refuses the service or its plan.
+    pub async fn start(self) -> Result<Running, StartError> {
+        let refused = |error| StartError::new(&self.name, &self.address, error);
+        let publishing = Arc::new(self.link("publishing", self.mode));
+        let consuming = (!self.handlers.is_empty()).then(|| Arc::new(self.link("consuming", self.mode)));
+        publishing.first().await.map_err(refused)?;
+        if let Some(consuming) = &consuming {
+            if let Err(error) = consuming.first().await {
+                publishing.close().await;
+                return Err(refused(error));
+            }
+        }
+        let mut parts = Parts::new(&self, Arc::clone(&publishing), consuming.clone());
+        let closing = CancellationToken::new();
+        let pipeline = Pipeline::new(
+            self.jobs,
+            publishing,
+            Arc::clone(&self.clock),
+            self.unrouted,
+            closing.clone(),
+            self.unrouted_count,
+            Arc::clone(&self.outgoing.frame_max),
+        );
+        parts.publish(closing, pipeline);
+        if let Some(consuming) = consuming {
+            for handler in self.handlers {
+                let worker = Arc::new(handler.worker);
+                let sign = Sign::default();
+                let consumer = Consumer {
+                    worker: Arc::clone(&worker),
+                    link: Arc::clone(&consuming),
+                    concurrency: handler.concurrency.into(),
+                    prefetch: handler.prefetch,
+                    exclusive: handler.exclusive,
+                    stopping: parts.stopping.clone(),
+                    cut: parts.cut.clone(),
+                    sign: sign.clone(),
+                    runs: FuturesUnordered::new(),
+                    generation: 0,
+                };
+                parts.consume(&worker, sign, consumer);
+            }
+        }
+        let running = Running::new(parts);
+        running.consuming().await;
+        tracing::info!(service = self.name, broker = %self.address, "started");
+        Ok(running)
+    }
+
+    /// Starts the service and serves until a signal; see [`Service::run`](crate::Service::run).
+    ///
+    /// # Errors
+    /// The broker refuses the service or its plan, or handlers were cut off at the end of the grace period.
+    pub async fn run(self) -> Result<(), RunError> {
+        let mut signals = Signals::listen().map_err(RunError::Signals)?;
+        let running = tokio::select! {
+            running = self.start() => running?,
+            signal = signals.next() => {
+                tracing::info!(signal, "stopped before it had started");
+                return Ok(());
+            }
+        };
+        running.until(&mut signals).await?;
+        Ok(())
+    }
+
+    fn link(&self, task: &str, mode: TopologyMode) -> Link {
+        let name = format!("{} {task}", self.name);
+        Link::new(self.address.clone(), name, Arc::clone(&self.topology), mode, Arc::clone(&self.clock))
+    }
+}
+
+impl fmt::Debug for BuiltService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BuiltService").field("name", &self.name).field("broker", &self.address).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,54 @@
+//! How a running service is.
+
+/// How a running service is, at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Health {
+    /// The connection that publishes.
+    pub publishing: ConnectionHealth,
+    /// The connection that consumes; `None` for a service without subscriptions.
+    pub consuming: Option<ConnectionHealth>,
+    /// Its subscriptions.
+    pub subscriptions: Vec<SubscriptionHealth>,
+    /// How many events no queue was bound for, since the start.
+    pub unrouted: u64,
+    /// Whether it has begun to stop.
+    pub stopping: bool,
+}
+
+/// How a connection is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConnectionHealth {
+    /// It works.
+    Up,
+    /// The broker takes nothing from it (a memory or disk alarm), for this reason.
+    Blocked(String),
+    /// It is gone, for this reason, and is being made again.
+    Down(String),
+}
+
+/// How a subscription is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SubscriptionHealth {
+    /// The handler's name.
+    pub handler: String,
+    /// Its queue.
+    pub queue: String,
+    /// Whether it receives events.
+    pub consuming: bool,
+    /// Why it does not.
+    pub reason: Option<String>,
+}
+
+impl Health {
+    /// Whether the service does all it is there for: both connections work and every subscription receives events.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        !self.stopping
+            && self.publishing == ConnectionHealth::Up
+            && self.consuming.as_ref().is_none_or(|connection| *connection == ConnectionHealth::Up)
+            && self.subscriptions.iter().all(|subscription| subscription.consuming)
+    }
+}

@@ -1,0 +1,310 @@
+//! A service: what it is made of, how it starts, how it stops.
+
+mod build;
+mod built;
+mod error;
+mod health;
+mod plan;
+mod running;
+mod signal;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use crate::{
+    envelope::Format,
+    event::{EventSet, Events},
+    handler::{Handler, Resources},
+    publisher::Unrouted,
+    subscription::{Subscription, Subscriptions},
+    time::{Clock, IntoDuration, InvalidDuration, SystemClock},
+    topology::{Exchange, ExchangeKind, Topology, TopologyMode},
+};
+
+pub use built::BuiltService;
+pub use error::{BuildError, RunError, ShutdownError, StartError, UndeclaredEvent};
+pub use health::{ConnectionHealth, Health, SubscriptionHealth};
+pub use running::Running;
+
+/// The exchange of events that name none.
+pub(crate) const EXCHANGE: &str = "events";
+/// The largest body that is sent or read, in bytes.
+pub(crate) const BODY_LIMIT: usize = 16 * 1024 * 1024;
+/// How long a publisher waits for a confirm.
+pub(crate) const PUBLISH_TIMEOUT: Duration = Duration::from_secs(30);
+/// How many messages are on their way to the broker at a time.
+pub(crate) const PUBLISH_WINDOW: usize = 1024;
+/// How long handlers in hand may take to end when the service stops.
+pub(crate) const GRACE: Duration = Duration::from_secs(25);
+
+/// A service: its name, its handlers, the events that it publishes, and its settings.
+///
+/// ```no_run
+/// use rabbitry::{Service, State, event, subscribe, subscriptions};
+///
+/// #[event("order_created")]
+/// pub struct OrderCreated {
+///     pub order_id: i64,
+/// }
+///
+/// #[subscribe("order_created")]
+/// async fn greet(event: OrderCreated, State(greeting): State<String>) {
+///     println!("{greeting}, order {}", event.order_id);
+/// }
+///
+/// #[tokio::main]
+/// async fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     Service::new("greeter").state("hello".to_owned()).subscriptions(subscriptions![greet]).run().await?;
+///     Ok(())
+/// }
+/// ```
+///
+/// | setting | default |
+/// | --- | --- |
+/// | [`broker`](Self::broker) | the environment's `AMQP_URL` |
+/// | [`exchange`](Self::exchange) | `events` |
+/// | [`format`](Self::format) | [`Format::Default`] |
+/// | [`delays`](Self::delays) | `rabbitry.v1.delay` |
+/// | [`schedules_up_to`](Self::schedules_up_to) | as long as the longest retry |
+/// | [`topology_mode`](Self::topology_mode) | [`TopologyMode::Declare`] |
+/// | [`unrouted`](Self::unrouted) | [`Unrouted::Warn`] |
+/// | [`body_limit`](Self::body_limit) | 16 MiB |
+/// | [`publish_window`](Self::publish_window) | 1024 events |
+/// | [`publish_timeout`](Self::publish_timeout) | 30 s |
+/// | [`grace`](Self::grace) | 25 s |
+pub struct Service {
+    name: String,
+    resources: Resources,
+    /// The first type of state that was given twice.
+    twice: Option<&'static str>,
+    subscriptions: Vec<Subscription>,
+    /// The module below which `subscriptions!()` found none.
+    none_below: Option<&'static str>,
+    publishes: Vec<Events>,
+    broker: Option<String>,
+    exchange: Exchange,
+    format: Format,
+    delays: Option<String>,
+    schedules_up_to: Option<Result<Duration, InvalidDuration>>,
+    topology_mode: TopologyMode,
+    unrouted: Unrouted,
+    body_limit: usize,
+    publish_window: usize,
+    publish_timeout: Result<Duration, InvalidDuration>,
+    grace: Result<Duration, InvalidDuration>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Service {
+    /// A service of this name: one word of a-z, 0-9, `_` and `-`. It begins the names of its queues, and its events name it
+    /// as their source.
+    #[must_use]
+    pub fn new(name: impl Into<String>) -> Self {
+        let exchange = Exchange::of_ours(EXCHANGE, ExchangeKind::Topic);
+        Self {
+            name: name.into(),
+            resources: Resources::default(),
+            twice: None,
+            subscriptions: Vec::new(),
+            none_below: None,
+            publishes: Vec::new(),
+            broker: None,
+            exchange,
+            format: Format::default(),
+            delays: None,
+            schedules_up_to: None,
+            topology_mode: TopologyMode::default(),
+            unrouted: Unrouted::default(),
+            body_limit: BODY_LIMIT,
+            publish_window: PUBLISH_WINDOW,
+            publish_timeout: Ok(PUBLISH_TIMEOUT),
+            grace: Ok(GRACE),
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    /// Gives handlers a value, which they take as [`State<T>`](crate::State); each run gets a clone. One value of each type.
+    #[must_use]
+    pub fn state<T: Clone + Send + Sync + 'static>(mut self, value: T) -> Self {
+        if self.resources.insert(value).is_some() {
+            self.twice.get_or_insert(std::any::type_name::<T>());
+        }
+        self
+    }
+
+    /// Adds handlers: [`subscriptions![a, b]`](crate::subscriptions), or all of this module and those below it with
+    /// `subscriptions!()`.
+    #[must_use]
+    pub fn subscriptions(mut self, subscriptions: Subscriptions) -> Self {
+        self.none_below = self.none_below.or(subscriptions.none_below);
+        self.subscriptions.extend(subscriptions.list);
+        self
+    }
+
+    /// Adds one subscription made by hand.
+    #[must_use]
+    pub fn subscription(mut self, subscription: Subscription) -> Self {
+        self.subscriptions.push(subscription);
+        self
+    }
+
+    /// Has a closure or an async function handle an event, or with [`AnyEvent`](crate::AnyEvent) those of a pattern, with
+    /// all settings at their defaults.
+    #[must_use]
+    pub fn subscribe<Arguments>(self, name: impl Into<String>, handler: impl Handler<Arguments>) -> Self {
+        self.subscription(Subscription::to(name).handler(handler))
+    }
+
+    /// Declares that the service publishes these events, so that the list of what it says is complete, and
+    /// [`Running::publisher`] gives a publisher for them. What handlers return or publish is declared by their types.
+    #[must_use]
+    pub fn publishes<E: EventSet>(mut self) -> Self {
+        self.publishes.push(E::EVENTS);
+        self
+    }
+
+    /// The broker's URL: `amqp://user:password@host:5672/vhost`, or `amqps://…` with the feature `tls`. Default: the
+    /// environment's `AMQP_URL`.
+    #[must_use]
+    pub fn broker(mut self, url: impl Into<String>) -> Self {
+        self.broker = Some(url.into());
+        self
+    }
+
+    /// The exchange of events that name none: a name (of a topic exchange, or of whatever is there already), or an
+    /// [`Exchange`]. Default: `events`, topic.
+    #[must_use]
+    pub fn exchange(mut self, exchange: impl Into<Exchange>) -> Self {
+        self.exchange = exchange.into();
+        self
+    }
+
+    /// The format of what the service publishes. It reads all formats. Default: [`Format::Default`].
+    #[must_use]
+    pub fn format(mut self, format: Format) -> Self {
+        self.format = format;
+        self
+    }
+
+    /// Where the delay ladder is, instead of `rabbitry.v1.delay`: teams that don't trust each other don't share one.
+    #[must_use]
+    pub fn delays(mut self, prefix: impl Into<String>) -> Self {
+        self.delays = Some(prefix.into());
+        self
+    }
+
+    /// The longest delay that events are published with ([`Publication::after`](crate::Publication::after)), up to 8.5
+    /// years: a [`Duration`] or a text like `"30d"`. The delay ladder has the levels for it. Default: those that the
+    /// longest retry needs.
+    #[must_use]
+    pub fn schedules_up_to(mut self, longest: impl IntoDuration) -> Self {
+        self.schedules_up_to = Some(longest.into_duration());
+        self
+    }
+
+    /// Whether the service creates what it needs on the broker. Default: it does.
+    #[must_use]
+    pub fn topology_mode(mut self, mode: TopologyMode) -> Self {
+        self.topology_mode = mode;
+        self
+    }
+
+    /// What happens to an event that no queue is bound for. Default: a warning.
+    #[must_use]
+    pub fn unrouted(mut self, unrouted: Unrouted) -> Self {
+        self.unrouted = unrouted;
+        self
+    }
+
+    /// The largest body, in bytes, that is published, and that handlers get; a larger one that comes goes to the dead
+    /// letters. Default: 16 MiB, RabbitMQ 4's own limit.
+    #[must_use]
+    pub fn body_limit(mut self, bytes: usize) -> Self {
+        self.body_limit = bytes;
+        self
+    }
+
+    /// How many messages may be on their way to the broker at a time; who publishes more waits. Default: 1024.
+    #[must_use]
+    pub fn publish_window(mut self, messages: usize) -> Self {
+        self.publish_window = messages;
+        self
+    }
+
+    /// How long a publisher waits for the broker's confirm: a [`Duration`] or a text like `"5s"`. Default: 30 s.
+    #[must_use]
+    pub fn publish_timeout(mut self, timeout: impl IntoDuration) -> Self {
+        self.publish_timeout = timeout.into_duration();
+        self
+    }
+
+    /// How long the handlers in hand may take to end when the service stops: a [`Duration`] or a text like `"25s"`. What
+    /// runs longer is cut off, and its event comes again. Default: 25 s, within the 30 s that Kubernetes gives.
+    #[must_use]
+    pub fn grace(mut self, grace: impl IntoDuration) -> Self {
+        self.grace = grace.into_duration();
+        self
+    }
+
+    /// The clock that all waiting of rabbitry's own goes through. Default: the machine's.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// What the service needs on the broker, without asking any.
+    ///
+    /// # Errors
+    /// Those of [`build`](Self::build), but for a missing broker and missing state.
+    pub fn topology(&self) -> Result<Topology, BuildError> {
+        Ok(plan::plan(self)?.topology)
+    }
+
+    /// Checks everything that can be checked without a broker.
+    ///
+    /// # Errors
+    /// See [`BuildError`]: names that break the rules, two handlers with one queue, state that a handler wants and the
+    /// service lacks, no broker, and so on; with handler and cure.
+    pub fn build(self) -> Result<BuiltService, BuildError> {
+        build::build(self)
+    }
+
+    /// Creates what the service needs on the broker and ends: for deploys. After it services start in any order, and no
+    /// event is missed by one that has not started yet.
+    ///
+    /// # Errors
+    /// Those of [`build`](Self::build), and what the broker refuses.
+    pub async fn declare(self) -> Result<(), StartError> {
+        self.build()?.declare().await
+    }
+
+    /// Starts the service beside other things of this process, an HTTP server for example, and returns once it consumes.
+    ///
+    /// While the broker cannot be reached it waits, and says so in the log.
+    ///
+    /// # Errors
+    /// Those of [`build`](Self::build), and what the broker refuses: credentials, permissions, a plan that differs from
+    /// what is there.
+    pub async fn start(self) -> Result<Running, StartError> {
+        self.build()?.start().await
+    }
+
+    /// Starts the service and serves until SIGTERM or SIGINT, then shuts down; a second signal ends it at once.
+    ///
+    /// # Errors
+    /// Those of [`start`](Self::start), and handlers that were cut off at the end of the grace period.
+    pub async fn run(self) -> Result<(), RunError> {
+        let built = self.build().map_err(StartError::from)?;
+        built.run().await
+    }
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The broker's URL may hold a password.
+        f.debug_struct("Service")
+            .field("name", &self.name)
+            .field("subscriptions", &self.subscriptions)
+            .finish_non_exhaustive()
+    }
+}

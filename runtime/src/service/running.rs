@@ -1,0 +1,285 @@
+//! A service that runs, and how it ends.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{sync::Mutex, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    BuiltService, ConnectionHealth, Health, RunError, ShutdownError, SubscriptionHealth, UndeclaredEvent,
+    signal::Signals,
+};
+use crate::{
+    consumer::{Consumer, ConsumerState, Sign, Stopped, Worker},
+    event::{EventSet, Events},
+    publisher::{Outgoing, Pipeline, Publisher},
+    time::Clock,
+    transport::{Link, LinkState},
+};
+
+/// How long what is cut off may take to let go, and the publisher to get its last confirms.
+const LAST_MOMENT: Duration = Duration::from_secs(4);
+
+/// A running service.
+///
+/// Keep it as long as the service shall run: dropping it cuts the service off at once, as a crash would. Nothing is lost by
+/// that, but handlers in hand run again. [`shutdown`](Self::shutdown) ends it well.
+pub struct Running {
+    parts: Parts,
+}
+
+/// What a running service is made of.
+pub(super) struct Parts {
+    name: String,
+    grace: Duration,
+    clock: Arc<dyn Clock>,
+    outgoing: Arc<Outgoing>,
+    declared: Vec<Events>,
+    publishing: Arc<Link>,
+    consuming: Option<Arc<Link>>,
+    unrouted: Arc<AtomicU64>,
+    subscriptions: Vec<Shown>,
+    /// Begins the shutdown: consumers take no more deliveries.
+    pub(super) stopping: CancellationToken,
+    /// Ends it: consumers finish nothing more.
+    pub(super) cut: CancellationToken,
+    /// Cancelled when the consumers have ended: the publisher finishes what it has.
+    closing: CancellationToken,
+    tasks: Mutex<Tasks>,
+}
+
+struct Shown {
+    handler: String,
+    queue: Arc<str>,
+    sign: Sign,
+}
+
+#[derive(Default)]
+struct Tasks {
+    consumers: Vec<(String, JoinHandle<Stopped>)>,
+    publisher: Option<JoinHandle<()>>,
+}
+
+impl Parts {
+    pub(super) fn new(built: &BuiltService, publishing: Arc<Link>, consuming: Option<Arc<Link>>) -> Self {
+        Self {
+            name: built.name.clone(),
+            grace: built.grace,
+            clock: Arc::clone(&built.clock),
+            outgoing: Arc::clone(&built.outgoing),
+            declared: built.declared.clone(),
+            publishing,
+            consuming,
+            unrouted: Arc::clone(&built.unrouted_count),
+            subscriptions: Vec::new(),
+            stopping: CancellationToken::new(),
+            cut: CancellationToken::new(),
+            closing: CancellationToken::new(),
+            tasks: Mutex::default(),
+        }
+    }
+
+    pub(super) fn publish(&mut self, closing: CancellationToken, pipeline: Pipeline) {
+        self.closing = closing;
+        self.tasks.get_mut().publisher = Some(tokio::spawn(pipeline.run()));
+    }
+
+    pub(super) fn consume(&mut self, worker: &Worker, sign: Sign, consumer: Consumer) {
+        self.subscriptions.push(Shown { handler: worker.handler.clone(), queue: Arc::clone(&worker.queue), sign });
+        self.tasks.get_mut().consumers.push((worker.handler.clone(), tokio::spawn(consumer.run())));
+    }
+}
+
+impl Running {
+    pub(super) fn new(parts: Parts) -> Self {
+        Self { parts }
+    }
+
+    /// A publisher for events that the service declares with [`Service::publishes`](crate::Service::publishes).
+    ///
+    /// # Errors
+    /// The service does not declare them all.
+    pub fn publisher<E: EventSet>(&self) -> Result<Publisher<E>, UndeclaredEvent> {
+        let missing: Vec<String> = match E::EVENTS {
+            Events::Any if self.parts.declared.iter().any(|events| matches!(events, Events::Any)) => Vec::new(),
+            Events::Any => vec!["any event (AnyEvent)".to_owned()],
+            Events::Of(events) => {
+                let undeclared = events.iter().filter(|event| !self.declares(&event.name));
+                undeclared.map(|event| format!("`{}`", event.name)).collect()
+            }
+        };
+        if missing.is_empty() {
+            Ok(Publisher::new(Arc::clone(&self.parts.outgoing)))
+        } else {
+            Err(UndeclaredEvent { service: self.parts.name.clone(), events: missing.join(", ") })
+        }
+    }
+
+    /// How the service is now.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        let connection = |link: &Arc<Link>| match link.state() {
+            LinkState::Up => ConnectionHealth::Up,
+            LinkState::Blocked(reason) => ConnectionHealth::Blocked(reason),
+            LinkState::Down(reason) => ConnectionHealth::Down(reason),
+        };
+        let subscription = |shown: &Shown| {
+            let (consuming, reason) = match shown.sign.read() {
+                ConsumerState::Consuming => (true, None),
+                ConsumerState::Starting => (false, Some("it has not begun yet".to_owned())),
+                ConsumerState::Lost(reason) => (false, Some(reason)),
+                ConsumerState::Stopped => (false, Some("it has stopped".to_owned())),
+            };
+            SubscriptionHealth { handler: shown.handler.clone(), queue: shown.queue.to_string(), consuming, reason }
+        };
+        Health {
+            publishing: connection(&self.parts.publishing),
+            consuming: self.parts.consuming.as_ref().map(connection),
+            subscriptions: self.parts.subscriptions.iter().map(subscription).collect(),
+            unrouted: self.parts.unrouted.load(Ordering::Relaxed),
+            stopping: self.parts.stopping.is_cancelled(),
+        }
+    }
+
+    /// Ends when the service begins to stop: for whatever runs beside it, an HTTP server's graceful shutdown for example.
+    pub fn stopping(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.parts.stopping.clone().cancelled_owned()
+    }
+
+    /// Begins to stop on SIGTERM or SIGINT; a second signal cuts off at once what is in hand.
+    ///
+    /// [`stopping`](Self::stopping) then ends; call [`shutdown`](Self::shutdown) to wait for the rest.
+    ///
+    /// # Errors
+    /// The process cannot listen for signals.
+    pub fn stop_on_signals(&self) -> std::io::Result<()> {
+        let mut signals = Signals::listen()?;
+        let (stopping, cut, service) = (self.parts.stopping.clone(), self.parts.cut.clone(), self.parts.name.clone());
+        tokio::spawn(async move {
+            let signal = signals.next().await;
+            tracing::info!(service, signal, "stopping");
+            stopping.cancel();
+            let signal = signals.next().await;
+            tracing::warn!(service, signal, "stopping at once");
+            cut.cancel();
+        });
+        Ok(())
+    }
+
+    /// Stops: takes no more deliveries, lets the handlers in hand finish within the grace period, waits for the last
+    /// confirms and acknowledgements, and closes.
+    ///
+    /// # Errors
+    /// Handlers were cut off at the end of the grace period, or messages had no confirm. The events come again.
+    ///
+    /// # Cancel safety
+    /// A shutdown whose future is dropped goes on as far as the grace period allows; call it again to wait for its end.
+    pub async fn shutdown(&self) -> Result<(), ShutdownError> {
+        let parts = &self.parts;
+        parts.stopping.cancel();
+        let mut tasks = parts.tasks.lock().await;
+        let mut cut_off = Vec::new();
+        {
+            let mut grace = std::pin::pin!(parts.clock.sleep(parts.grace));
+            while let Some((handler, task)) = tasks.consumers.last_mut() {
+                let joined = tokio::select! {
+                    biased;
+                    joined = &mut *task => joined,
+                    () = &mut grace, if !parts.cut.is_cancelled() => {
+                        parts.cut.cancel();
+                        continue;
+                    }
+                };
+                match joined {
+                    Ok(Stopped { cut_off: 0 }) => {}
+                    Ok(Stopped { cut_off: runs }) => cut_off.push((handler.clone(), runs)),
+                    Err(error) => tracing::error!(handler, %error, "a consumer ended badly"),
+                }
+                tasks.consumers.pop();
+            }
+        }
+        parts.closing.cancel();
+        let mut unconfirmed = 0;
+        if let Some(mut publisher) = tasks.publisher.take() {
+            let last = if parts.cut.is_cancelled() { LAST_MOMENT } else { LAST_MOMENT.max(parts.grace) };
+            tokio::select! {
+                biased;
+                joined = &mut publisher => {
+                    if let Err(error) = joined {
+                        tracing::error!(%error, "the publishing task ended badly");
+                    }
+                }
+                () = parts.clock.sleep(last) => {
+                    unconfirmed = parts.outgoing.window.on_their_way();
+                    publisher.abort();
+                }
+            }
+        }
+        if let Some(consuming) = &parts.consuming {
+            consuming.close().await;
+        }
+        parts.publishing.close().await;
+        if cut_off.is_empty() && unconfirmed == 0 {
+            tracing::info!(service = parts.name, "stopped");
+            return Ok(());
+        }
+        cut_off.sort();
+        Err(ShutdownError { service: parts.name.clone(), cut_off, unconfirmed })
+    }
+
+    /// Serves until a signal, then shuts down.
+    pub(super) async fn until(self, signals: &mut Signals) -> Result<(), RunError> {
+        let signal = signals.next().await;
+        tracing::info!(service = self.parts.name, signal, "stopping");
+        let mut shutdown = std::pin::pin!(self.shutdown());
+        tokio::select! {
+            biased;
+            ended = &mut shutdown => return Ok(ended?),
+            signal = signals.next() => tracing::warn!(service = self.parts.name, signal, "stopping at once"),
+        }
+        self.parts.cut.cancel();
+        Ok(shutdown.await?)
+    }
+
+    /// Waits until every subscription receives events.
+    pub(super) async fn consuming(&self) {
+        for shown in &self.parts.subscriptions {
+            shown.sign.consuming().await;
+        }
+    }
+
+    fn declares(&self, name: &str) -> bool {
+        self.parts.declared.iter().any(|events| match events {
+            Events::Any => true,
+            Events::Of(events) => events.iter().any(|event| event.name == name),
+        })
+    }
+}
+
+/// Cuts everything off: tasks end at their next step.
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.parts.stopping.cancel();
+        self.parts.cut.cancel();
+        self.parts.closing.cancel();
+        if let Some(publisher) = self.parts.tasks.get_mut().publisher.take() {
+            publisher.abort();
+        }
+    }
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Running")
+            .field("service", &self.parts.name)
+            .field("health", &self.health())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,150 @@
+//! One connection: it lives, is blocked, is lost; it never recovers. Whoever wants it back makes a new one.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::StreamExt;
+use lapin::{ConnectionProperties, Event};
+use tokio::sync::watch;
+
+use super::{Address, ConsumeChannel, PublishChannel, declare, error};
+use crate::{
+    time::Clock,
+    topology::{Binding, Topology, TopologyMode},
+    transport::TransportError,
+};
+
+/// How long a connection may take to come up. lapin has no limit of its own: a peer that takes the TCP connection and says
+/// nothing would hold it for ever.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the broker may take for one answer that it gives at once when it is well.
+pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a goodbye may take. A connection that the broker has blocked never ends it.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How a connection is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    Open,
+    /// The broker takes nothing from this connection (a memory or disk alarm), for this reason.
+    Blocked(String),
+    Lost(String),
+}
+
+/// A connection to RabbitMQ.
+pub(crate) struct Connection {
+    inner: lapin::Connection,
+    clock: Arc<dyn Clock>,
+    state: watch::Receiver<State>,
+}
+
+impl Connection {
+    /// Connects; `name` is what the operator sees in the broker's list of connections.
+    pub(crate) async fn connect(address: &Address, name: &str, clock: &Arc<dyn Clock>) -> Result<Self, TransportError> {
+        let properties = ConnectionProperties::default()
+            .with_connection_name(name.into())
+            .with_client_property("product".into(), "rabbitry".into());
+        // Its auto-recovery stays off: it leaves consumers and confirms pending for ever.
+        let connecting = lapin::Connection::connect_uri(address.uri(), properties);
+        let inner = match within(clock, CONNECT_TIMEOUT, connecting).await {
+            Some(Ok(inner)) => inner,
+            Some(Err(failed)) => return Err(error(&failed)),
+            None => return Err(TransportError::lost(format!("no answer within {} s", CONNECT_TIMEOUT.as_secs()))),
+        };
+        let (sender, state) = watch::channel(State::Open);
+        // The one listener: several would share the events, not see them all. It ends with the connection.
+        let mut events = inner.events_listener();
+        let status = inner.status().clone();
+        tokio::spawn(async move {
+            while let Some(event) = events.next().await {
+                let now = match event {
+                    Event::ConnectionBlocked(reason) => State::Blocked(reason),
+                    Event::ConnectionUnblocked => State::Open,
+                    Event::Error(failed) if !status.connected() => State::Lost(error(&failed).to_string()),
+                    _ => continue,
+                };
+                let over = matches!(now, State::Lost(_));
+                sender.send_replace(now);
+                if over {
+                    return;
+                }
+            }
+            sender.send_replace(State::Lost("the connection was closed".to_owned()));
+        });
+        Ok(Self { inner, clock: Arc::clone(clock), state })
+    }
+
+    /// How it is, now and in future.
+    pub(crate) fn state(&self) -> watch::Receiver<State> {
+        self.state.clone()
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.inner.status().connected()
+    }
+
+    /// The largest frame that both sides take, in bytes.
+    pub(crate) fn frame_max(&self) -> usize {
+        // Zero means no limit in AMQP; RabbitMQ then takes what comes, and we stay within its default.
+        match self.inner.configuration().frame_max() {
+            0 => 131_072,
+            bytes => usize::try_from(bytes).unwrap_or(131_072),
+        }
+    }
+
+    /// Brings a topology about, as the mode says.
+    pub(crate) async fn declare(&self, topology: &Topology, mode: TopologyMode) -> Result<(), TransportError> {
+        declare::declare(self, topology, mode).await
+    }
+
+    /// Declares a queue of this connection's own, named by the broker, which ends with the connection.
+    pub(crate) async fn declare_exclusive(&self, bindings: &[Binding]) -> Result<String, TransportError> {
+        declare::exclusive(self, bindings).await
+    }
+
+    /// A channel that publishes with confirms. Exactly one task may use it.
+    pub(crate) async fn publish_channel(&self) -> Result<PublishChannel, TransportError> {
+        PublishChannel::open(self.channel().await?, &self.clock).await
+    }
+
+    /// A channel that consumes one queue.
+    pub(crate) async fn consume_channel(&self, queue: String) -> Result<ConsumeChannel, TransportError> {
+        Ok(ConsumeChannel::new(self.channel().await?, queue, Arc::clone(&self.clock)))
+    }
+
+    /// Says goodbye, for a moment at most.
+    pub(crate) async fn close(&self) {
+        let closing = self.inner.close(200, "OK".into());
+        if within(&self.clock, CLOSE_TIMEOUT, closing).await.is_none() {
+            tracing::warn!("a connection did not close within {} s and was left", CLOSE_TIMEOUT.as_secs());
+        }
+    }
+
+    pub(super) async fn channel(&self) -> Result<lapin::Channel, TransportError> {
+        answered(&self.clock, "opening a channel", self.inner.create_channel()).await
+    }
+
+    pub(super) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+}
+
+/// The answer to something asked of the broker, which on a blocked or dying connection may never come.
+pub(super) async fn answered<T>(
+    clock: &Arc<dyn Clock>,
+    what: &str,
+    asked: impl Future<Output = lapin::Result<T>>,
+) -> Result<T, TransportError> {
+    match within(clock, ANSWER_TIMEOUT, asked).await {
+        Some(answer) => answer.map_err(|failed| error(&failed)),
+        None => Err(TransportError::lost(format!("{what}: no answer within {} s", ANSWER_TIMEOUT.as_secs()))),
+    }
+}
+
+/// What the future gives, or `None` after `limit`.
+async fn within<T>(clock: &Arc<dyn Clock>, limit: Duration, future: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        output = future => Some(output),
+        () = clock.sleep(limit) => None,
+    }
+}

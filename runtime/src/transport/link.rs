@@ -1,0 +1,139 @@
+//! A connection that is always being had: whoever asks gets the live one, and waits while there is none.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
+
+use super::{
+    Backoff, TransportError,
+    amqp::{Address, Connection, State},
+};
+use crate::{
+    time::Clock,
+    topology::{Topology, TopologyMode},
+};
+
+/// One of a service's two supervised connections.
+pub(crate) struct Link {
+    address: Address,
+    /// What the operator sees in the broker's list of connections.
+    name: String,
+    topology: Arc<Topology>,
+    mode: TopologyMode,
+    clock: Arc<dyn Clock>,
+    /// The newest connection. Whoever finds it dead makes the next one, under this lock; the others wait for that.
+    current: tokio::sync::Mutex<Option<Arc<Connection>>>,
+    /// How the newest connection is, for `health`, which cannot wait for a lock.
+    state: Mutex<watch::Receiver<State>>,
+}
+
+/// How a link is, for `health`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum LinkState {
+    Up,
+    Blocked(String),
+    Down(String),
+}
+
+impl Link {
+    pub(crate) fn new(
+        address: Address,
+        name: String,
+        topology: Arc<Topology>,
+        mode: TopologyMode,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let (_, state) = watch::channel(State::Lost("not connected yet".to_owned()));
+        Self { address, name, topology, mode, clock, current: tokio::sync::Mutex::new(None), state: Mutex::new(state) }
+    }
+
+    /// How it is.
+    pub(crate) fn state(&self) -> LinkState {
+        match &*self.state.lock().unwrap_or_else(PoisonError::into_inner).borrow() {
+            State::Open => LinkState::Up,
+            State::Blocked(reason) => LinkState::Blocked(reason.clone()),
+            State::Lost(reason) => LinkState::Down(reason.clone()),
+        }
+    }
+
+    /// The first connection: waits while the broker cannot be reached, and gives up when it says no.
+    ///
+    /// # Errors
+    /// The broker refuses us (credentials, virtual host) or the plan (an object with other arguments).
+    pub(crate) async fn first(&self) -> Result<Arc<Connection>, TransportError> {
+        let mut current = self.current.lock().await;
+        let mut backoff = Backoff::default();
+        loop {
+            match self.attempt().await {
+                Ok(connection) => return Ok(Arc::clone(current.insert(connection))),
+                Err(refused @ TransportError::Refused { .. }) => return Err(refused),
+                Err(lost) => self.wait(&mut backoff, &lost).await,
+            }
+        }
+    }
+
+    /// The live connection, however long it takes. Cancel safe.
+    pub(crate) async fn connection(&self) -> Arc<Connection> {
+        let mut current = self.current.lock().await;
+        let mut backoff = Backoff::default();
+        loop {
+            if let Some(connection) = current.as_ref().filter(|connection| connection.is_open()) {
+                return Arc::clone(connection);
+            }
+            if let Some(dead) = current.take() {
+                tracing::warn!(connection = self.name, reason = reason(&dead), "lost the connection to RabbitMQ");
+            }
+            match self.attempt().await {
+                Ok(connection) => {
+                    tracing::info!(connection = self.name, "connected to RabbitMQ again");
+                    *current = Some(connection);
+                }
+                // Even a refusal: credentials are rotated, objects are mended, and nobody restarts us for it.
+                Err(error) => self.wait(&mut backoff, &error).await,
+            }
+        }
+    }
+
+    /// Brings the topology about once more on a connection: something of it is gone.
+    pub(crate) async fn declare_again(&self, connection: &Connection) -> Result<(), TransportError> {
+        connection.declare(&self.topology, self.mode).await
+    }
+
+    /// Closes the connection, if there is one.
+    pub(crate) async fn close(&self) {
+        if let Some(connection) = self.current.lock().await.take() {
+            connection.close().await;
+        }
+    }
+
+    async fn attempt(&self) -> Result<Arc<Connection>, TransportError> {
+        let connection = Connection::connect(&self.address, &self.name, &self.clock).await?;
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = connection.state();
+        if let Err(error) = connection.declare(&self.topology, self.mode).await {
+            connection.close().await;
+            return Err(error);
+        }
+        Ok(Arc::new(connection))
+    }
+
+    async fn wait(&self, backoff: &mut Backoff, error: &TransportError) {
+        let wait = backoff.next();
+        if backoff.is_worth_a_line() {
+            tracing::warn!(
+                connection = self.name,
+                broker = %self.address,
+                tries = backoff.tries(),
+                %error,
+                "cannot connect to RabbitMQ; trying again for as long as it takes"
+            );
+        }
+        self.clock.sleep(wait).await;
+    }
+}
+
+fn reason(connection: &Connection) -> String {
+    match &*connection.state().borrow() {
+        State::Lost(reason) => reason.clone(),
+        State::Open | State::Blocked(_) => "the connection was closed".to_owned(),
+    }
+}
