@@ -6,10 +6,7 @@ use futures_util::{FutureExt, StreamExt, future::BoxFuture};
 use tokio_util::sync::CancellationToken;
 
 use super::{Consumer, ConsumerState, Ended, Stopped, settle::Settler};
-use crate::transport::{
-    Delivery, TransportError,
-    amqp::{ConsumeChannel, Next},
-};
+use crate::transport::{Delivery, TransportError, amqp::ConsumeChannel};
 
 /// How many finished deliveries are acknowledged at once.
 const FLUSH_AT: usize = 64;
@@ -68,9 +65,9 @@ impl Consumer {
                     serving.flush = None;
                     written?;
                 }
-                next = serving.channel.next(), if takes => self.take(&mut serving, next).await?,
+                delivery = serving.channel.next(), if takes => self.take(&mut serving, delivery?).await?,
                 () = due(&mut serving.flush_due), if serving.flush_due.is_some() && serving.flush.is_none() => {
-                    self.flush(&mut serving);
+                    serving.start_flush();
                 }
                 () = due(&mut serving.widen_due), if serving.widen_due.is_some() => self.widen(&mut serving).await?,
                 () = &mut serving.watchdog => {
@@ -87,11 +84,7 @@ impl Consumer {
     }
 
     /// Starts to work on a delivery.
-    async fn take(&mut self, serving: &mut Serving, next: Next) -> Result<(), TransportError> {
-        let delivery = match next {
-            Next::Delivery(delivery) => delivery,
-            Next::Lost(reason) => return Err(reason),
-        };
+    async fn take(&mut self, serving: &mut Serving, delivery: Delivery) -> Result<(), TransportError> {
         let is_new = !delivery.redelivered;
         self.start(serving, delivery);
         if serving.widen_due.is_some() && is_new {
@@ -139,26 +132,18 @@ impl Consumer {
             return Ok(());
         }
         if serving.settler.unacknowledged() >= FLUSH_AT {
-            self.flush(serving);
+            serving.start_flush();
         } else if self.runs.is_empty() {
             let waiting = if self.stopping.is_cancelled() { None } else { serving.channel.next().now_or_never() };
             match waiting {
-                Some(next) => self.take(serving, next).await?,
+                Some(delivery) => self.take(serving, delivery?).await?,
                 // The pipeline has run dry.
-                None => self.flush(serving),
+                None => serving.start_flush(),
             }
         } else if serving.flush_due.is_none() {
             serving.flush_due = Some(self.worker.clock.sleep(FLUSH_AFTER));
         }
         Ok(())
-    }
-
-    fn flush(&self, serving: &mut Serving) {
-        serving.flush_due = None;
-        let acks = serving.settler.flush();
-        if !acks.is_empty() {
-            serving.flush = Some(Box::pin(serving.channel.ack(acks)));
-        }
     }
 
     /// Acknowledges what is finished and closes; the broker's answers prove that it took all.
@@ -180,6 +165,16 @@ impl Consumer {
             );
         }
         Ok(Stopped { cut_off })
+    }
+}
+
+impl Serving {
+    fn start_flush(&mut self) {
+        self.flush_due = None;
+        let acks = self.settler.flush();
+        if !acks.is_empty() {
+            self.flush = Some(Box::pin(self.channel.ack(acks)));
+        }
     }
 }
 

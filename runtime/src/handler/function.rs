@@ -26,10 +26,13 @@ pub(crate) struct Described {
     pub(crate) blocking: bool,
 }
 
+/// Gives a function what it needs.
+pub(crate) type Bind = Box<dyn FnOnce(&Resources) -> Result<Bound, MissingResource> + Send>;
+
 /// A function that is not yet given what it needs.
 pub(crate) struct Unbound {
     pub(crate) described: Described,
-    pub(crate) bind: Box<dyn FnOnce(&Resources) -> Result<Bound, MissingResource> + Send>,
+    pub(crate) bind: Bind,
 }
 
 impl fmt::Debug for Unbound {

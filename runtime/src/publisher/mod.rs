@@ -184,7 +184,6 @@ impl<E: EventSet> Publisher<E> {
     }
 
     /// Begins to publish an event with more than its data: metadata of your own, a delay, an id.
-    #[must_use]
     pub fn event(&self, event: E) -> Publication<E> {
         Publication::new(Arc::clone(&self.outgoing), self.cause.as_deref(), event)
     }

@@ -129,10 +129,10 @@ impl Pipeline {
 
     /// A channel was closed while its connection lives: the broker refused something. An exchange of ours may be gone.
     async fn mend(&self, connection: &Connection, reason: &TransportError) {
-        if matches!(reason, TransportError::Refused { .. }) {
-            if let Err(error) = self.link.declare_again(connection).await {
-                tracing::error!(%error, "cannot declare the topology again");
-            }
+        if matches!(reason, TransportError::Refused { .. })
+            && let Err(error) = self.link.declare_again(connection).await
+        {
+            tracing::error!(%error, "cannot declare the topology again");
         }
     }
 

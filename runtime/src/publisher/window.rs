@@ -40,10 +40,8 @@ impl Job {
     }
 
     pub(super) fn fail(self, error: PublishError) {
-        if let Err(unheard) = self.answer.send(Err(Box::new(NotSent { message: self.message, error }))) {
-            if let Err(not_sent) = unheard {
-                tracing::warn!(error = %not_sent.error, "an event whose caller no longer waits was not published");
-            }
+        if let Err(Err(unheard)) = self.answer.send(Err(Box::new(NotSent { message: self.message, error }))) {
+            tracing::warn!(error = %unheard.error, "an event whose caller no longer waits was not published");
         }
     }
 }

@@ -62,11 +62,11 @@ impl BuiltService {
         let publishing = Arc::new(self.link("publishing", self.mode));
         let consuming = (!self.handlers.is_empty()).then(|| Arc::new(self.link("consuming", self.mode)));
         publishing.first().await.map_err(refused)?;
-        if let Some(consuming) = &consuming {
-            if let Err(error) = consuming.first().await {
-                publishing.close().await;
-                return Err(refused(error));
-            }
+        if let Some(consuming) = &consuming
+            && let Err(error) = consuming.first().await
+        {
+            publishing.close().await;
+            return Err(refused(error));
         }
         let mut parts = Parts::new(&self, Arc::clone(&publishing), consuming.clone());
         let closing = CancellationToken::new();

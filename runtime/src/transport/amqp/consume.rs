@@ -32,14 +32,6 @@ pub(crate) struct ConsumeChannel {
     ending: Option<Consumer>,
 }
 
-/// What a consuming channel gives next.
-#[derive(Debug)]
-pub(crate) enum Next {
-    Delivery(Delivery),
-    /// Nothing will come by this channel any more.
-    Lost(TransportError),
-}
-
 impl ConsumeChannel {
     pub(super) fn new(channel: Channel, queue: String, clock: Arc<dyn Clock>) -> Self {
         Self { channel, queue, clock, current: None, ending: None }
@@ -59,11 +51,11 @@ impl ConsumeChannel {
         Ok(())
     }
 
-    /// The next delivery. Cancel safe.
-    pub(crate) async fn next(&mut self) -> Next {
+    /// The next delivery; an error once nothing will come by this channel any more. Cancel safe.
+    pub(crate) async fn next(&mut self) -> Result<Delivery, TransportError> {
         loop {
             let Some(current) = &mut self.current else {
-                return Next::Lost(TransportError::lost("not consuming"));
+                return Err(TransportError::lost("not consuming"));
             };
             let next = match &mut self.ending {
                 // First what came earlier; an ended stream must not be polled again, it would never answer.
@@ -78,13 +70,11 @@ impl ConsumeChannel {
             };
             return match next {
                 // What a dead channel left in the buffer comes again: it must not run.
-                Some(Ok(_)) if !self.is_open() => Next::Lost(TransportError::lost("the channel is gone")),
-                Some(Ok(delivery)) => Next::Delivery(convert::delivery(delivery)),
-                Some(Err(failed)) => Next::Lost(error(&failed)),
+                Some(Ok(_)) if !self.is_open() => Err(TransportError::lost("the channel is gone")),
+                Some(Ok(delivery)) => Ok(convert::delivery(delivery)),
+                Some(Err(failed)) => Err(error(&failed)),
                 // lapin says nothing more when the broker cancels a consumer, as it does when its queue is deleted.
-                None => Next::Lost(TransportError::lost(
-                    "the broker cancelled the consumer: its queue was deleted or moved",
-                )),
+                None => Err(TransportError::lost("the broker cancelled the consumer: its queue was deleted or moved")),
             };
         }
     }

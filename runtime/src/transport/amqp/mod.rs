@@ -10,7 +10,7 @@ mod publish;
 pub(crate) use address::Address;
 pub use address::InvalidUrl;
 pub(crate) use connection::{Connection, State};
-pub(crate) use consume::{ConsumeChannel, Next};
+pub(crate) use consume::ConsumeChannel;
 pub(crate) use publish::{Confirm, PublishChannel};
 
 use super::TransportError;
