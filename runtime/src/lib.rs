@@ -3,6 +3,7 @@
 mod envelope;
 pub mod event;
 pub mod handler;
+mod macros;
 pub mod retry;
 mod subscription;
 mod time;
@@ -11,6 +12,7 @@ pub mod topology;
 pub use envelope::{Format, Reason};
 pub use event::{AnyEvent, DecodeError, Event, EventSet, Key, Metadata};
 pub use handler::{Attempt, HandlerError, State};
+pub use macros::{EventSet, event, payload, subscribe, subscriptions};
 pub use retry::RetryPolicy;
 pub use subscription::{HandlerDef, Registration, Subscription, SubscriptionOptions, Subscriptions, Undecodable};
 pub use time::{Clock, IntoDuration, InvalidDuration, SystemClock};
