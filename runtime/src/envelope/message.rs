@@ -142,9 +142,18 @@ impl Properties {
     }
 }
 
-/// A text as one of AMQP's short strings, which hold 255 bytes; `None` if it does not fit.
+/// What one of AMQP's short strings holds, in bytes: properties and the names of headers are such.
+pub(crate) const SHORT_STRING: usize = 255;
+
+/// A text as a short string; `None` if it does not fit.
 pub(crate) fn short(text: &str) -> Option<String> {
-    (text.len() <= 255).then(|| text.to_owned())
+    (text.len() <= SHORT_STRING).then(|| text.to_owned())
+}
+
+/// The beginning of a text, of at most so many bytes, cut between characters.
+pub(crate) fn first_bytes(text: &str, most: usize) -> &str {
+    let end = (0..=most.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    text.get(..end).unwrap_or_default()
 }
 
 /// A time as the property `timestamp`.

@@ -19,6 +19,8 @@ pub use metadata::{InvalidEntry, Metadata};
 pub use payload::{DecodeError, EncodeError, Payload};
 pub use set::{EventSet, Events};
 
+pub(crate) use metadata::RESERVED;
+
 /// Something that happened, with a name that the whole system knows it by.
 ///
 /// Derive it with [`#[event]`](crate::event); the macro also derives serde's and schemars' traits and a `Debug`
