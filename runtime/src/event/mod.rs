@@ -19,7 +19,7 @@ pub use metadata::{InvalidEntry, Metadata};
 pub use payload::{DecodeError, EncodeError, Payload};
 pub use set::{EventSet, Events};
 
-pub(crate) use metadata::RESERVED;
+pub(crate) use metadata::{RESERVED, check_entry};
 
 /// Something that happened, with a name that the whole system knows it by.
 ///
