@@ -112,7 +112,7 @@ impl RetryPolicy {
         } else if attempt <= self.immediate {
             Decision::Immediately
         } else {
-            Decision::After(self.stretch(self.delay(attempt.saturating_sub(1).saturating_sub(self.immediate)), random))
+            Decision::After(self.stretch(self.delay(attempt - 1 - self.immediate), random))
         }
     }
 
@@ -174,3 +174,6 @@ impl RetryPolicy {
 
 /// The longest delay of the ladder's 28 levels, in seconds.
 pub(crate) const LONGEST_SECONDS: u64 = (1 << 28) - 1;
+
+#[cfg(test)]
+mod tests;
