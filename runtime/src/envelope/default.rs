@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 use serde_json::{Value, value::RawValue};
 
 use super::{Incoming, Message, headers, metadata_of};
-use crate::event::{DecodeError, EncodeError, EventSet, EventType, Metadata, RESERVED};
+use crate::event::{DecodeError, EncodeError, EventSet, EventType, Metadata, RESERVED, without_values};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -31,12 +31,12 @@ pub(super) fn decode(message: &Message) -> Result<Result<Incoming<'_>, String>, 
     }
     let body: Body<'_> = match serde_json::from_slice(&message.body) {
         Ok(body) => body,
-        Err(error) => return Ok(Err(error.to_string())),
+        Err(error) => return Ok(Err(without_values(&error))),
     };
     let mut metadata = metadata_of(message);
     if let Some(raw) = body.metadata {
         let members: Option<BTreeMap<String, Value>> = serde_json::from_str(raw.get()).map_err(|error| {
-            DecodeError::Body { format: "an envelope with an object as its `metadata`", reason: error.to_string() }
+            DecodeError::Body { format: "an envelope with an object as its `metadata`", reason: without_values(&error) }
         })?;
         merge(&mut metadata, members.unwrap_or_default());
     }
