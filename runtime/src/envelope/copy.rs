@@ -12,9 +12,6 @@ use super::{
 const OUR_HEADERS: usize = 8 * 1024;
 /// What the text of an error takes at most, in bytes; and the names of what was dropped.
 const ERROR_TEXT: usize = 2 * 1024;
-/// What the header that names the dropped ones takes at most, in bytes: its name, its type, its length and a text like an
-/// error's.
-const DROPPED_HEADER: usize = 1 + headers::DROPPED.len() + 5 + ERROR_TEXT;
 /// What the broker may add to a header on the way (`x-death` and its like), and what we leave free for it.
 const FRAME_RESERVE: usize = 4 * 1024;
 
@@ -177,46 +174,63 @@ fn is_of_the_copy(name: &str) -> bool {
 /// Leaves out headers, the largest first, until ours fit their limit and all fit one frame: the broker's answer to a
 /// header frame that is too large is the end of the connection.
 fn fit(copy: &mut Message, limits: Limits, dropped: &mut Vec<String>) {
-    let properties = &mut copy.properties;
-    let ours = properties.headers.iter().filter(|(name, _)| is_of_the_copy(name));
-    let length = ours.map(|(name, value)| header_len(name, value)).sum();
-    drop_largest(&mut properties.headers, excess(length, OUR_HEADERS, dropped), dropped, |name| {
-        is_of_the_copy(name) && !is_always_written(name)
-    });
     let budget = limits.frame_max.saturating_sub(FRAME_RESERVE);
-    let length = properties.encoded_len();
-    drop_largest(&mut properties.headers, excess(length, budget, dropped), dropped, |name| !is_always_written(name));
+    fit_ours(copy, dropped);
+    drop_largest(copy, |copy| copy.properties.encoded_len(), budget, dropped, |name| !is_always_written(name));
+    // What has just been dropped is named in a header of ours.
+    fit_ours(copy, dropped);
     // Only where a frame is of some 10 KiB or less. What a retry can't do without stays.
-    let length = properties.encoded_len();
-    drop_largest(&mut properties.headers, excess(length, budget, dropped), dropped, |name| {
-        !matches!(name, headers::ATTEMPT | headers::QUEUE | headers::ORIGINAL_EXCHANGE | headers::ORIGINAL_ROUTING_KEY)
-    });
+    drop_largest(
+        copy,
+        |copy| copy.properties.encoded_len(),
+        budget,
+        dropped,
+        |name| {
+            !matches!(
+                name,
+                headers::ATTEMPT | headers::QUEUE | headers::ORIGINAL_EXCHANGE | headers::ORIGINAL_ROUTING_KEY
+            )
+        },
+    );
 }
 
-/// By how much a length is more than `most`, with the header that names what was dropped if there is to be one.
-fn excess(length: usize, most: usize, dropped: &[String]) -> usize {
-    let with_names = most.saturating_sub(DROPPED_HEADER);
-    if length <= if dropped.is_empty() { most } else { with_names } { 0 } else { length - with_names }
+fn fit_ours(copy: &mut Message, dropped: &mut Vec<String>) {
+    let ours = |copy: &Message| {
+        let ours = copy.properties.headers.iter().filter(|(name, _)| is_of_the_copy(name));
+        ours.map(|(name, value)| header_len(name, value)).sum()
+    };
+    drop_largest(copy, ours, OUR_HEADERS, dropped, |name| is_of_the_copy(name) && !is_always_written(name));
 }
 
-/// Leaves out the largest headers of those that may go, until they were `excess` bytes.
-fn drop_largest(table: &mut Headers, excess: usize, dropped: &mut Vec<String>, may_go: impl Fn(&str) -> bool) {
-    if excess == 0 {
+/// Leaves out the largest headers of those that may go, until the length and the header that names them are no more than
+/// `most`.
+fn drop_largest(
+    copy: &mut Message,
+    length: impl Fn(&Message) -> usize,
+    most: usize,
+    dropped: &mut Vec<String>,
+    may_go: impl Fn(&str) -> bool,
+) {
+    let mut length = length(copy);
+    let mut names = dropped.iter().map(|name| name.len() + 2).sum();
+    if length + named_len(names) <= most {
         return;
     }
-    let sizes =
-        table.iter().filter(|(name, _)| may_go(name)).map(|(name, value)| (header_len(name, value), name.clone()));
-    let mut sizes: Vec<(usize, String)> = sizes.collect();
-    sizes.sort_unstable_by(|a, b| b.cmp(a));
-    let mut gone = 0;
-    for (size, name) in sizes {
-        if gone >= excess {
-            return;
-        }
-        gone += size;
+    let table = &mut copy.properties.headers;
+    let sizes = table.iter().filter(|(name, _)| may_go(name));
+    let mut sizes: Vec<_> = sizes.map(|(name, value)| (header_len(name, value), name.clone())).collect();
+    sizes.sort_unstable();
+    while let (true, Some((size, name))) = (length + named_len(names) > most, sizes.pop()) {
+        length -= size;
+        names += name.len() + 2;
         table.remove(&name);
         dropped.push(name);
     }
+}
+
+/// What the header takes that names the dropped ones, by the length of their list: its name, type, length and text.
+fn named_len(names: usize) -> usize {
+    if names == 0 { 0 } else { 1 + headers::DROPPED.len() + 5 + names.min(ERROR_TEXT) }
 }
 
 /// The bytes by which the header of a message to be published is too long for a frame, with what the broker may add; `None`

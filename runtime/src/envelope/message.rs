@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     time::{Duration, SystemTime},
 };
 
@@ -11,12 +12,24 @@ use bytes::Bytes;
 pub(crate) const PERSISTENT: u8 = 2;
 
 /// A message on its way to an exchange, or as it came from a queue.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub(crate) struct Message {
     pub(crate) exchange: String,
     pub(crate) routing_key: String,
     pub(crate) properties: Properties,
     pub(crate) body: Bytes,
+}
+
+/// Shows the body's size only: it may hold what must not reach a log.
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message")
+            .field("exchange", &self.exchange)
+            .field("routing_key", &self.routing_key)
+            .field("properties", &self.properties)
+            .field("bytes", &self.body.len())
+            .finish()
+    }
 }
 
 /// The fourteen properties of `basic`.

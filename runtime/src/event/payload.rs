@@ -1,15 +1,28 @@
 //! An event's data on its way in or out, apart from any envelope.
 
+use std::fmt;
+
 use serde::de::DeserializeOwned;
 
 use super::{EventSet, Events};
 
 /// The data of a received event, not yet decoded: its name and its JSON.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Payload<'a> {
     name: &'a str,
     version: u32,
     data: &'a [u8],
+}
+
+/// Shows the name and the size only: the data may hold what must not reach a log.
+impl fmt::Debug for Payload<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Payload")
+            .field("name", &self.name)
+            .field("version", &self.version)
+            .field("bytes", &self.data.len())
+            .finish()
+    }
 }
 
 impl<'a> Payload<'a> {

@@ -128,6 +128,12 @@ fn a_header_s_names_are_cut_between_characters() {
     assert_eq!(table.keys().map(String::len).collect::<Vec<_>>(), [254]);
 }
 
+#[test]
+fn a_message_shows_its_body_s_size_only() {
+    let shown = format!("{:?}", written("paid", &json!({ "number": 4111 }), &Metadata::default(), Format::Bare));
+    assert!(shown.contains("paid") && shown.contains("bytes: 15") && !shown.contains("4111"), "{shown}");
+}
+
 /// Values that both formats can hold: AMQP has no integers above `i64`, JSON no exact binary fractions beyond 15 digits.
 fn values() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![

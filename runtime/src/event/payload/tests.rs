@@ -66,6 +66,12 @@ fn an_error_says_where_and_what_but_not_the_value() {
     }
 }
 
+#[test]
+fn it_shows_its_size_only() {
+    let payload = Payload::new("paid", 2, br#"{"number":4111}"#);
+    assert_eq!(format!("{payload:?}"), r#"Payload { name: "paid", version: 2, bytes: 15 }"#);
+}
+
 proptest! {
     #[test]
     fn no_text_of_the_data_is_in_the_error(start in "(, expected |`|\"|u8)?", end in "[^at -z]{0,20}") {
