@@ -118,19 +118,31 @@ mod tests {
 
     #[test]
     fn all_mistakes_are_told_where_they_are() {
-        check("a, b, a, b::a, b::a", &expect![[r#"
+        check(
+            "a, b, a, b::a, b::a",
+            &expect![[r#"
             the handler is listed twice: keep one @ a
             the handler is listed twice: keep one @ b::a
-        "#]]);
-        check("a(), |event: A| async {}", &expect![[r#"
+        "#]],
+        );
+        check(
+            "a(), |event: A| async {}",
+            &expect![[r#"
             a handler is listed by its name, it is not called: take the `(…)` away @ a()
             a handler is listed by its path: `subscriptions![reserve_stock, billing::charge]`; what is no function goes to `Service::subscription` @ |event: A| async {}
-        "#]]);
-        check("a b", &expect![[r#"
+        "#]],
+        );
+        check(
+            "a b",
+            &expect![[r#"
             expected `,` @ b
-        "#]]);
-        check("crate = 3", &expect![[r#"
+        "#]],
+        );
+        check(
+            "crate = 3",
+            &expect![[r#"
             expected identifier @ 3
-        "#]]);
+        "#]],
+        );
     }
 }

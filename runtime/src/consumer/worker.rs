@@ -207,7 +207,10 @@ impl Worker {
             attempt,
             at: self.clock.now(),
         };
-        let mut copy = copy_of(message, &failure, exchange, routing_key, fresh_id, self.outgoing.limits());
+        // Its envelope may have an id that its properties lack.
+        let id =
+            || envelope::decode(message, self.format).ok().and_then(|read| read.metadata.id).unwrap_or_else(fresh_id);
+        let mut copy = copy_of(message, &failure, exchange, routing_key, id, self.outgoing.limits());
         let mut backoff = Backoff::default();
         loop {
             let answer = tokio::select! {
