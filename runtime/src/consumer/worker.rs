@@ -132,7 +132,14 @@ impl Worker {
                 span.in_scope(|| std::panic::catch_unwind(AssertUnwindSafe(|| (self.bound)(&received, returned))));
             (called.map_err(|panic| panicked(&*panic))?.map_err(|error| undecodable(&error))?, span)
         };
-        let run = AssertUnwindSafe(run).catch_unwind().instrument(span);
+        let run = async {
+            let ended = AssertUnwindSafe(run).catch_unwind().await;
+            if let Ok(Ok(_)) = ended {
+                tracing::debug!("the handler ended well");
+            }
+            ended
+        };
+        let run = run.instrument(span);
         let ended = if self.blocking {
             run.await
         } else {
