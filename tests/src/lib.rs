@@ -8,6 +8,11 @@ mod client;
 mod record;
 mod services;
 
+// The README's code compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
+
 use std::time::Duration;
 
 pub use books::Books;

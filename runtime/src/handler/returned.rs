@@ -46,6 +46,7 @@ pub struct Returned {
 }
 
 impl Returned {
+    /// Begins the outcome of a run on `cause` by the handler of `queue`; of a broadcast handler it is the instance's own queue.
     pub(crate) fn new(saying: Arc<Saying>, queue: Arc<str>, cause: &Metadata, now: std::time::SystemTime) -> Self {
         let cause = Metadata {
             // A cause without an id gives its events ids that follow from nothing: they differ when it comes again.
