@@ -1,6 +1,8 @@
 //! The books of a virtual host: whatever was published is somewhere.
 
-use crate::{TestBroker, eventually};
+use std::time::Instant;
+
+use crate::{DEADLINE, TestBroker};
 
 /// How many messages are where, by the broker's own account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,13 +31,22 @@ impl Books {
     }
 
     /// Waits until nothing is left in work queues and in the ladder, and this much is dead.
+    ///
+    /// # Panics
+    /// It does not come to that within the deadline.
     #[track_caller]
     pub fn settled(broker: &TestBroker, dead: usize) -> impl Future<Output = Self> {
         let wanted = Self { dead, ..Self::default() };
-        let settled = eventually(format!("{wanted:?}"), move || async move { Self::read(broker).await == wanted });
+        let caller = std::panic::Location::caller();
         async move {
-            settled.await;
-            wanted
+            let deadline = Instant::now() + DEADLINE;
+            loop {
+                let now = Self::read(broker).await;
+                assert!(now == wanted || Instant::now() < deadline, "{caller}: {now:?} instead of {wanted:?}");
+                if now == wanted {
+                    return now;
+                }
+            }
         }
     }
 

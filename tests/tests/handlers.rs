@@ -1,5 +1,12 @@
 //! What handlers take and what they return.
 
+#![allow(
+    clippy::manual_async_fn,
+    clippy::unused_async,
+    clippy::needless_pass_by_value,
+    reason = "what handlers look like is what is tested"
+)]
+
 use std::time::Duration;
 
 use rabbitry::{
@@ -111,9 +118,7 @@ async fn takes_a_set(event: OrderEvent, State(notes): State<Notes>) {
 
 #[subscribe("#")]
 async fn takes_any(event: AnyEvent, State(notes): State<Notes>) {
-    if event.name().starts_with("order_") {
-        notes.add(("takes_any", json!({ "name": event.name(), "is": event.is::<OrderCreated>() })));
-    }
+    notes.add(("takes_any", json!({ "name": event.name(), "is": event.is::<OrderCreated>() })));
 }
 
 /// A function that is no `async fn`, and a name that is not the function's.
@@ -162,7 +167,7 @@ async fn every_argument_is_made_of_the_event() {
     orders.publish(OrderEvent::Cancelled(cancelled)).await.unwrap();
     assert_eq!(closures.wait_for(1).await, [("closure", json!([7, 7]))]);
     let mut seen: Vec<String> =
-        notes.wait_for(9).await.into_iter().map(|(handler, seen)| format!("{handler} {seen}")).collect();
+        notes.wait_for(11).await.into_iter().map(|(handler, seen)| format!("{handler} {seen}")).collect();
     seen.sort();
     assert_eq!(
         seen,
@@ -174,12 +179,14 @@ async fn every_argument_is_made_of_the_event() {
             r#"takes_a_set {"cancelled":8,"reason":"late"}"#,
             r#"takes_a_set {"created":7}"#,
             r#"takes_all {"attempt":[1,4],"id":"order-7","key":"7","order":7,"source":"all","tenant":"north","time":true,"version":1}"#,
+            r#"takes_any {"is":false,"name":"mail_wanted"}"#,
             r#"takes_any {"is":false,"name":"order_cancelled"}"#,
+            r#"takes_any {"is":false,"name":"stock_updated"}"#,
             r#"takes_any {"is":true,"name":"order_created"}"#,
         ]
     );
     stop(running).await;
-    Books::settled(&broker, 0).await.balance(10, 10);
+    Books::settled(&broker, 0).await.balance(12, 12);
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -244,7 +251,7 @@ async fn every_outcome_is_published_or_fails() {
     client.declare_queue("said", "events", "*").await;
     let publisher = running.publisher::<AnyEvent>().unwrap();
     publisher.publish_value("ask", json!(null), None).await.unwrap();
-    let said = client.receive("said", 24).await;
+    let said = client.receive("said", 21).await;
     let mut published: Vec<String> = said
         .iter()
         .filter(|raw| raw.routing_key != "ask")
@@ -328,16 +335,18 @@ async fn returned_events_are_confirmed_before_the_cause_is_acknowledged() {
     // A quorum queue holds a few more than it may before it says no.
     while fill.publish_value("stock_updated", json!({ "by": "filling", "left": 0 }), None).await.is_ok() {}
     for order_id in [1, 2] {
-        client.publish_bare("events", "order_created", &format!("order-{order_id}"), &json!({ "order_id": order_id })).await;
+        client
+            .publish_bare("events", "order_created", &format!("order-{order_id}"), &json!({ "order_id": order_id }))
+            .await;
     }
     assert_eq!(runs.wait_for(2).await.len(), 2);
     // The second is acknowledged when the service stops, the first is not: its event is nowhere.
     let error = within("stopping", running.shutdown()).await.unwrap_err();
     assert_eq!(error.cut_off, [("order_created".to_owned(), 1)]);
     assert_eq!(runs.len(), 2, "a handler that has ended is not run again");
+    assert_eq!(client.count("inventory.order_created").await, Some(1));
     let waiting = client.look("inventory.order_created").await.expect("the cause is not acknowledged");
     assert_eq!(waiting.id(), "order-1");
-    assert_eq!(client.count("inventory.order_created").await, Some(1));
     // With room, the event is stored and the cause goes.
     while client.take("full").await.is_some() {}
     let running = broker.start(service(runs.clone())).await;
@@ -399,8 +408,9 @@ async fn routes_publish_with_metadata_by_value_and_many_at_once() {
     let by_value = values.publish_value("order_created", json!({ "order_id": 2 }), Some(metadata)).await.unwrap();
     assert_eq!(orders.publish_all((3..=500).map(|order_id| OrderCreated { order_id })).await.unwrap(), 498);
     let received = client.receive("orders", 500).await;
-    let ids: Vec<Value> = received.iter().map(|raw| raw.json()["data"]["order_id"].clone()).collect();
-    assert_eq!(ids, (1..=500).map(Value::from).collect::<Vec<_>>(), "one publisher's events keep their order");
+    let ids = received.iter().map(|raw| raw.json()["data"]["order_id"].as_i64().unwrap());
+    let misplaced: Vec<_> = ids.zip(1..).filter(|(id, place)| id != place).collect();
+    assert_eq!(misplaced, [], "one publisher's events keep their order");
     let first = received[0].json();
     assert_eq!(first["eventType"], "order_created");
     assert_eq!(first["metadata"]["id"], "one");
