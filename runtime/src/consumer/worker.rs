@@ -96,6 +96,7 @@ impl Worker {
             let next = self.decide(attempt, &failed);
             self.log(message, attempt, &failed, &next);
             match next {
+                Next::Again if gone.is_cancelled() && !self.broadcast => return false,
                 Next::Again => {}
                 // Nobody else has the copy of a broadcast: it waits here.
                 Next::After(delay) if self.broadcast => self.clock.sleep(delay).await,
@@ -182,8 +183,9 @@ impl Worker {
             };
             let answers = tokio::select! {
                 biased;
-                answers = sending => answers,
+                // First: what comes again anyway is not even begun.
                 () = gone.cancelled() => return Sent::Gone,
+                answers = sending => answers,
             };
             for not_sent in answers.into_iter().filter_map(Result::err) {
                 let NotSent { message, error } = *not_sent;
@@ -230,9 +232,10 @@ impl Worker {
         loop {
             let answer = tokio::select! {
                 biased;
-                answer = async { window.send_patiently(copy, false).await.answer().await } => answer,
-                // The queue of a broadcast went with its channel: this is the only copy.
+                // First: a copy beside what comes again would be one more event. But the queue of a broadcast went with its
+                // channel, so this is the only copy.
                 () = gone.cancelled(), if !self.broadcast => return false,
+                answer = async { window.send_patiently(copy, false).await.answer().await } => answer,
             };
             let Err(not_sent) = answer else { return true };
             if let PublishError::Closed { .. } = not_sent.error {
