@@ -118,7 +118,16 @@ mod tests {
                 "crate = my::rabbitry",
                 "crate = \"my::rabbitry\", crate::a, b",
             ],
-            &expect![[""]],
+            &expect![[r#"
+
+                    fine
+                a, self::b, crate::c::d, super::r#type,
+                    fine
+                crate = my::rabbitry
+                    fine
+                crate = "my::rabbitry", crate::a, b
+                    fine
+            "#]],
         );
     }
 
@@ -126,7 +135,18 @@ mod tests {
     fn all_mistakes_are_told_where_they_are() {
         check(
             &["a, b, a, b::a, b::a", "a(), |event: A| async {}", "a b", "crate = 3"],
-            &expect![[""]],
+            &expect![[r#"
+            a, b, a, b::a, b::a
+                the handler is listed twice: keep one @ a
+                the handler is listed twice: keep one @ b::a
+            a(), |event: A| async {}
+                a handler is listed by its name, it is not called: take the `(…)` away @ a()
+                a handler is listed by its path: `subscriptions![reserve_stock, billing::charge]`; what is no function goes to `Service::subscription` @ |event: A| async {}
+            a b
+                expected `,` @ b
+            crate = 3
+                expected identifier @ 3
+        "#]],
         );
     }
 }
