@@ -25,7 +25,7 @@ pub(crate) fn expand(options: &Options, handler: &Handler<'_>) -> TokenStream {
         #marker
 
         #(#cfg)*
-        #[allow(deprecated)]
+        #[allow(deprecated, unused_qualifications)]
         const _: () = {
             #import
 
@@ -81,11 +81,12 @@ pub(crate) fn stub(options: &Options, handler: &Handler<'_>) -> TokenStream {
 
 /// A type of the function's name: it lives beside the function, in the namespace of types, and `use` brings in both.
 fn marker(handler: &Handler<'_>) -> (TokenStream, Ident) {
+    let at = paths::unlinted(handler.span());
     let visibility = unlinted(handler.function.vis.to_token_stream());
     let mut name = handler.ident().clone();
-    name.set_span(paths::unlinted(name.span()));
+    name.set_span(at);
     let cfg = cfgs(handler);
-    let marker = quote! {
+    let marker = quote_spanned! {at=>
         #(#cfg)*
         #[doc(hidden)]
         #[derive(::core::fmt::Debug)]
