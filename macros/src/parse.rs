@@ -17,7 +17,7 @@ pub(crate) type Arguments = Punctuated<Argument, Token![,]>;
 /// One argument of an attribute.
 pub(crate) enum Argument {
     /// A value alone: a name.
-    Value(Expr),
+    Value(Box<Expr>),
     /// A key, with what belongs to it.
     Option(Entry),
 }
@@ -32,7 +32,7 @@ pub(crate) enum Value {
     /// `key`
     None,
     /// `key = value`
-    Is(Expr),
+    Is(Box<Expr>),
     /// `key(…)`
     List(Arguments),
 }
@@ -42,7 +42,7 @@ impl Parse for Argument {
         let is_key = input.peek(Ident::peek_any)
             && (input.peek2(Token![=]) || input.peek2(Paren) || input.peek2(Token![,]) || is_last(input));
         if !is_key || input.peek(syn::LitBool) {
-            return input.parse().map(Self::Value);
+            return input.parse().map(|value| Self::Value(Box::new(value)));
         }
         let key = input.call(Ident::parse_any)?;
         let value = if input.peek(Paren) {
@@ -50,7 +50,7 @@ impl Parse for Argument {
             parenthesized!(list in input);
             Value::List(Arguments::parse_terminated(&list)?)
         } else if input.parse::<Option<Token![=]>>()?.is_some() {
-            Value::Is(parse_value(input)?)
+            Value::Is(Box::new(parse_value(input)?))
         } else {
             Value::None
         };
@@ -82,7 +82,7 @@ impl Entry {
     /// The value, or an error that says how it is written.
     fn value(&self, form: &str, ctxt: &mut Ctxt) -> Option<&Expr> {
         match &self.value {
-            Value::Is(value) => Some(value),
+            Value::Is(value) => Some(&**value),
             Value::None | Value::List(_) => {
                 ctxt.error(&self.key, format!("write `{}`", form.replace("{}", &self.name())));
                 None

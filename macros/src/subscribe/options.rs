@@ -93,7 +93,7 @@ impl Options {
             keys::CONCURRENCY => self.concurrency.set(entry, ctxt, |ctxt| entry.number(1..=u16::MAX, ctxt)),
             keys::PREFETCH => self.prefetch.set(entry, ctxt, |ctxt| entry.number(1..=u16::MAX, ctxt)),
             keys::TIMEOUT => {
-                self.timeout.set(entry, ctxt, |ctxt| entry.duration(MILLISECOND..=LONGEST, "1ms to 8.5 years", ctxt))
+                self.timeout.set(entry, ctxt, |ctxt| entry.duration(MILLISECOND..=LONGEST, "1ms to 8.5 years", ctxt));
             }
             keys::REJECT_IF => self.reject_if.set(entry, ctxt, |ctxt| entry.function(ctxt)),
             keys::UNDECODABLE => self
