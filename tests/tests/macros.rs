@@ -262,13 +262,17 @@ pub mod handlers {
     }
 
     /// A function that returns a future.
+    ///
+    /// # Errors
+    /// Always.
     #[subscribe("#", broadcast)]
     pub fn future(event: AnyEvent) -> impl Future<Output = Result<(), String>> + Send {
-        async move { Err(event.name().to_owned()) }
+        std::future::ready(Err(event.name().to_owned()))
     }
 
     /// A function that returns a boxed future.
     #[subscribe("order_created", reject_if = |_: &std::fmt::Error| true)]
+    #[must_use]
     pub fn boxed(_: OrderCreated) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async {})
     }
