@@ -575,7 +575,7 @@ pub mod shadowed {
     }
 
     /// A set.
-    #[derive(EventSet)]
+    #[derive(Debug, EventSet)]
     pub enum Set {
         /// The event.
         Only(Shadowed),
