@@ -5,7 +5,7 @@
 
 mod consumer;
 mod envelope;
-pub mod event;
+mod event;
 pub mod handler;
 mod macros;
 mod publisher;
@@ -17,7 +17,10 @@ pub mod topology;
 mod transport;
 
 pub use envelope::{Format, Reason};
-pub use event::{AnyEvent, DecodeError, Event, EventSet, Key, Metadata};
+pub use event::{
+    AnyEvent, DecodeError, EncodeError, Event, EventSet, EventType, Events, InvalidEntry, InvalidEventName, Key,
+    Metadata, Payload,
+};
 pub use handler::{Attempt, HandlerError, State};
 pub use macros::{EventSet, event, payload, subscribe, subscriptions};
 pub use publisher::{Publication, PublishAllError, PublishError, Published, Publisher, Unrouted};
