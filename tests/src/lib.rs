@@ -6,6 +6,7 @@ mod books;
 mod broker;
 mod client;
 mod record;
+mod services;
 
 // The README's code compiles and runs.
 #[cfg(doctest)]
@@ -18,6 +19,7 @@ pub use books::Books;
 pub use broker::{Node, TestBroker};
 pub use client::{Client, Header, Raw, table};
 pub use record::Record;
+pub use services::stop;
 
 /// How long anything may take that is expected to happen. Generous, since it is only waited out by a failure.
 pub const DEADLINE: Duration = Duration::from_secs(90);
