@@ -4,14 +4,20 @@
 
 mod books;
 mod broker;
+mod child;
 mod client;
+mod clock;
+mod numbers;
 mod record;
 
 use std::time::Duration;
 
 pub use books::Books;
 pub use broker::{Node, TestBroker};
+pub use child::Child;
 pub use client::{Client, Header, Raw, table};
+pub use clock::HeldClock;
+pub use numbers::{assert_all, assert_each_once, note, number, numbered, publish_numbers};
 pub use record::Record;
 
 /// How long anything may take that is expected to happen. Generous, since it is only waited out by a failure.
