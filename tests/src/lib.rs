@@ -10,6 +10,11 @@ mod clock;
 mod numbers;
 mod record;
 
+// The README's code compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
+
 use std::time::Duration;
 
 pub use books::Books;

@@ -5,7 +5,7 @@ use expect_test::{Expect, expect};
 use super::{service, subscription};
 use crate::topology::{
     Argument, Destination, ExchangeKind, PlannedService, PlannedSubscription, QueueType, Topology,
-    dead_letter_exchange, plan::dead_letter_queue, plan,
+    dead_letter_exchange, plan, plan::dead_letter_queue,
 };
 
 #[track_caller]
