@@ -166,6 +166,17 @@ impl TestBroker {
         printed.lines().map(|line| line.split('\t').map(str::to_owned).collect()).collect()
     }
 
+    /// The names of all queues.
+    pub async fn queues(&self) -> Vec<String> {
+        let url = self.api("queues", "?columns=name");
+        let listed = tokio::task::spawn_blocking(move || {
+            let response = ureq::get(&url).header("authorization", GUEST).call();
+            response.and_then(|mut response| response.body_mut().read_json::<Vec<serde_json::Value>>())
+        });
+        let queues = within("listing queues", listed).await.expect("the request is made").expect("the queues are listed");
+        queues.iter().filter_map(|queue| queue["name"].as_str().map(str::to_owned)).collect()
+    }
+
     fn api(&self, what: &str, rest: &str) -> String {
         format!("{}/api/{what}/{}{rest}", self.node.management, self.vhost)
     }

@@ -9,6 +9,7 @@ mod client;
 mod clock;
 mod numbers;
 mod record;
+mod services;
 
 // The README's code compiles and runs.
 #[cfg(doctest)]
@@ -24,6 +25,7 @@ pub use client::{Client, Header, Raw, table};
 pub use clock::HeldClock;
 pub use numbers::{assert_all, assert_each_once, note, number, numbered, publish_numbers};
 pub use record::Record;
+pub use services::stop;
 
 /// How long anything may take that is expected to happen. Generous, since it is only waited out by a failure.
 pub const DEADLINE: Duration = Duration::from_secs(90);

@@ -46,7 +46,7 @@ pub(crate) fn expand(kind: Kind, input: &DeriveInput, options: &Options, marks: 
         #input
 
         #(#cfg)*
-        #[allow(deprecated)]
+        #[allow(deprecated, unused_qualifications)]
         const _: () = {
             #inner_import
             #debug

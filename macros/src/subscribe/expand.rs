@@ -25,7 +25,7 @@ pub(crate) fn expand(options: &Options, handler: &Handler<'_>) -> TokenStream {
         #marker
 
         #(#cfg)*
-        #[allow(deprecated)]
+        #[allow(deprecated, unused_qualifications)]
         const _: () = {
             #import
 
