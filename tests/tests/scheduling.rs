@@ -73,16 +73,25 @@ async fn a_scheduled_event_goes_to_whoever_is_bound_when_it_is_due() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_that_no_one_wants_when_it_is_due_is_kept() {
+async fn events_that_no_one_wants_when_they_are_due_hold_up_nothing() {
     let broker = TestBroker::new().await;
-    let sender = start(Service::new("sender").broker(broker.url()).publishes::<AnyEvent>().schedules_up_to("1m")).await;
-    any(&sender).event(numbered("order", 1)).after("1s").publish().await.unwrap();
-    let client = broker.client().await;
-    // Nothing is bound for its name: it is as undeliverable as a work queue's orphan, and a person can look at it.
-    let kept = client.receive("rabbitry.v1.undeliverable", 1).await;
-    assert_eq!(kept[0].json()["data"], 1);
-    stop(&sender).await;
-    Books::read(&broker).await.balance(1, 1);
+    let seen = Record::default();
+    let service = Service::new("reminder")
+        .broker(broker.url())
+        .publishes::<AnyEvent>()
+        .schedules_up_to("10s")
+        .subscribe("wanted", note(&seen));
+    let running = start(service).await;
+    // 33 that are stuck stop a queue that moves messages on at least once.
+    for number in 0..40 {
+        any(&running).event(numbered("unwanted", number)).after("1s").publish().await.unwrap();
+    }
+    any(&running).event(numbered("wanted", 40)).after("2s").publish().await.unwrap();
+    any(&running).event(numbered("wanted", 41)).after("3s").publish().await.unwrap();
+    assert_eq!(seen.wait_for(2).await, [40, 41]);
+    stop(&running).await;
+    // Like any event that no one wants.
+    Books::read(&broker).await.balance(2, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
