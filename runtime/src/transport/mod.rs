@@ -71,3 +71,5 @@ pub(crate) const PRECONDITION_FAILED: u16 = 406;
 pub(crate) const NOT_FOUND: u16 = 404;
 /// AMQP's code for what the user may not do.
 pub(crate) const ACCESS_REFUSED: u16 = 403;
+/// AMQP's code for a virtual host that does not exist or is not the user's.
+pub(crate) const NOT_ALLOWED: u16 = 530;
