@@ -140,6 +140,11 @@ impl TestBroker {
         .await;
     }
 
+    /// Removes a user, who would outlive the virtual host.
+    pub async fn remove_user(&self, name: &str) {
+        self.node.ctl(&["-q", "delete_user", name]).await;
+    }
+
     /// A plain AMQP client.
     pub async fn client(&self) -> Client {
         Client::connect(&self.url()).await

@@ -8,6 +8,7 @@ mod child;
 mod client;
 mod clock;
 mod numbers;
+mod plan;
 mod record;
 mod services;
 
@@ -24,6 +25,7 @@ pub use child::Child;
 pub use client::{Client, Header, Raw, table};
 pub use clock::HeldClock;
 pub use numbers::{assert_all, assert_each_once, note, number, numbered, publish_numbers};
+pub use plan::Plan;
 pub use record::Record;
 pub use services::stop;
 
