@@ -29,7 +29,7 @@ pub(crate) enum Confirmed {
 }
 
 /// The message id, the exchange and the routing key of a message that no queue was bound for.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Returned {
     pub(crate) message_id: Option<String>,
     pub(crate) exchange: String,
