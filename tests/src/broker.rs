@@ -164,6 +164,12 @@ impl TestBroker {
             .collect()
     }
 
+    /// What tells an open connection from one that was made later.
+    pub async fn connection_ids(&self) -> std::collections::BTreeSet<String> {
+        let printed = self.node.ctl(&["-q", "list_connections", "vhost", "pid", "--no-table-headers"]).await;
+        printed.lines().filter(|line| line.starts_with(&self.vhost)).map(str::to_owned).collect()
+    }
+
     /// Runs `rabbitmqctl` for this virtual host: `list_queues`, `list_bindings` and so on.
     pub async fn list(&self, what: &str, columns: &[&str]) -> Vec<Vec<String>> {
         let arguments = [&["-q", what, "-p", &self.vhost, "--no-table-headers"], columns].concat();
