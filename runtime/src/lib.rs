@@ -1,5 +1,4 @@
-//! Event-driven microservices on RabbitMQ.
-
+#![doc = include_str!("docs/crate.md")]
 // A service must not end because of what comes from outside. Tests may; what the compiler runs says so where it stands.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
