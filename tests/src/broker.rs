@@ -184,7 +184,8 @@ impl TestBroker {
             let response = ureq::get(&url).header("authorization", GUEST).call();
             response.and_then(|mut response| response.body_mut().read_json::<Vec<serde_json::Value>>())
         });
-        let queues = within("listing queues", listed).await.expect("the request is made").expect("the queues are listed");
+        let queues =
+            within("listing queues", listed).await.expect("the request is made").expect("the queues are listed");
         queues.iter().filter_map(|queue| queue["name"].as_str().map(str::to_owned)).collect()
     }
 

@@ -66,7 +66,11 @@ fn subscriptions_make_sense() {
     let policy = RetryPolicy::default();
     check(with(to().name("dead")), "Handler", &["handler `dead`", "choose another"]);
     check(with(to().name("A")), "Handler", &["handler `A`", "`name`", "a-z"]);
-    check(with(to().and("order created")), "Handler", &["handler `order_created`", "`subscribes to`", "`order created`"]);
+    check(
+        with(to().and("order created")),
+        "Handler",
+        &["handler `order_created`", "`subscribes to`", "`order created`"],
+    );
     check(with(to().and("order_created")), "Handler", &["`order_created` twice"]);
     check(with(to().concurrency(0)), "Handler", &["`concurrency` is 0"]);
     check(with(to().prefetch(0)), "Handler", &["`prefetch` is 0", "no limit"]);

@@ -328,7 +328,9 @@ async fn returned_events_are_confirmed_before_the_cause_is_acknowledged() {
     // A quorum queue holds a few more than it may before it says no.
     while fill.publish_value("stock_updated", json!({ "by": "filling", "left": 0 }), None).await.is_ok() {}
     for order_id in [1, 2] {
-        client.publish_bare("events", "order_created", &format!("order-{order_id}"), &json!({ "order_id": order_id })).await;
+        client
+            .publish_bare("events", "order_created", &format!("order-{order_id}"), &json!({ "order_id": order_id }))
+            .await;
     }
     assert_eq!(runs.wait_for(2).await.len(), 2);
     // The second is acknowledged when the service stops, the first is not: its event is nowhere.

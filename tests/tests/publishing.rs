@@ -128,7 +128,10 @@ async fn a_full_queue_refuses_its_own_events_only() {
             Ok(published) if name == "full" => _ = full.insert(published.id().to_owned()),
             Ok(published) => _ = fine.insert(published.id().to_owned()),
             Err(error) => {
-                assert!(matches!(&error, PublishError::Nacked { event, tries: 6 } if event == "full"), "{name}: {error:?}");
+                assert!(
+                    matches!(&error, PublishError::Nacked { event, tries: 6 } if event == "full"),
+                    "{name}: {error:?}"
+                );
                 assert!(error.is_temporary() && error.to_string().contains("one is full"), "{error}");
                 nacked += 1;
             }
@@ -173,7 +176,10 @@ async fn an_exchange_that_is_not_there_refuses_its_own_events_only() {
     assert!(orders.iter().all(Result::is_ok), "{orders:?}");
     for answer in parcels {
         let error = answer.unwrap_err();
-        assert!(matches!(&error, PublishError::Refused { code: 404, event, .. } if event == "parcel_sent"), "{error:?}");
+        assert!(
+            matches!(&error, PublishError::Refused { code: 404, event, .. } if event == "parcel_sent"),
+            "{error:?}"
+        );
         assert!(error.to_string().contains("parcels") && !error.is_temporary(), "{error}");
     }
     publish_numbers(&any(&running), "order", 100..200).await;
@@ -251,9 +257,7 @@ async fn publish_all_says_which_failed() {
     let running = broker.start(sender().unrouted(Unrouted::Fail)).await;
     broker.client().await.declare_queue("stranger", "events", "wanted").await;
     let events = |count: u64, unwanted: [u64; 2]| {
-        (0..count).map(move |number| {
-            numbered(if unwanted.contains(&number) { "unwanted" } else { "wanted" }, number)
-        })
+        (0..count).map(move |number| numbered(if unwanted.contains(&number) { "unwanted" } else { "wanted" }, number))
     };
     let error = any(&running).publish_all(events(10, [3, 7])).await.unwrap_err();
     assert_eq!((error.sent, error.failed.as_slice()), (10, [3, 7].as_slice()));
