@@ -35,6 +35,12 @@ impl HeldClock {
         .await;
     }
 
+    /// How many have begun.
+    #[must_use]
+    pub fn all_begun(&self) -> usize {
+        *self.waiting.borrow()
+    }
+
     /// Ends one of them.
     pub fn release(&self) {
         self.released.add_permits(1);

@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 use lapin::{ConnectionProperties, Event};
 use tokio::sync::watch;
 
-use super::{Address, ConsumeChannel, PublishChannel, declare, error};
+use super::{Address, ConsumeChannel, PublishChannel, declare, dial::dial, error};
 use crate::{
     time::Clock,
     topology::{Binding, Topology, TopologyMode},
@@ -44,7 +44,7 @@ impl Connection {
             .with_connection_name(name.into())
             .with_client_property("product".into(), "rabbitry".into());
         // Its auto-recovery stays off: it leaves consumers and confirms pending for ever.
-        let connecting = lapin::Connection::connect_uri(address.uri(), properties);
+        let connecting = dial(address.uri(), properties);
         let inner = match within(clock, CONNECT_TIMEOUT, connecting).await {
             Some(Ok(inner)) => inner,
             Some(Err(failed)) => return Err(refusal(error(&failed))),
