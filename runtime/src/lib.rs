@@ -4,6 +4,7 @@ mod consumer;
 mod envelope;
 pub mod event;
 pub mod handler;
+mod macros;
 mod publisher;
 pub mod retry;
 mod service;
@@ -15,6 +16,7 @@ mod transport;
 pub use envelope::{Format, Reason};
 pub use event::{AnyEvent, DecodeError, Event, EventSet, Key, Metadata};
 pub use handler::{Attempt, HandlerError, State};
+pub use macros::{EventSet, event, payload, subscribe, subscriptions};
 pub use publisher::{Publication, PublishAllError, PublishError, Published, Publisher, Unrouted};
 pub use retry::RetryPolicy;
 pub use service::{

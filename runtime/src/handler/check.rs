@@ -1,23 +1,28 @@
-//! What `#[subscribe]` has the compiler check: that the names it was given fit the types of the function.
+//! What the macros have the compiler check: that names fit types, and that a function can be a handler.
 //!
-//! The macro writes calls of these functions into a `const`, so a mistake is a compile error at the user's literal.
+//! The macros write calls of these functions into a `const`, so a mistake is a compile error at the user's own words.
 
 use std::{borrow::Cow, future::Future};
 
-use super::{Argument, Outcome, Takes};
+use super::{Argument, HandlerError, Outcome, Takes};
 use crate::event::{EventType, Events};
 
-/// Panics, at compile time, unless exactly one of the arguments takes an event and its events are those of `names`.
+/// Whether it can be an argument of a handler, and what it takes.
+#[must_use]
+pub const fn argument<A: Argument>() -> Takes {
+    A::TAKES
+}
+
+/// The events that a handler of these arguments takes. Panics, at compile time, unless exactly one of them takes an event.
 ///
 /// ```compile_fail
-/// use rabbitry::{event, handler::{Argument, check::names}};
+/// use rabbitry::{Metadata, event::Events, handler::check::{argument, event}};
 ///
-/// #[event("order_created")]
-/// pub struct OrderCreated {}
-///
-/// const _: () = names(&["order_cancelled"], &[<OrderCreated as Argument>::TAKES]);
+/// const _: Events = event(&[argument::<Metadata>()]);
 /// ```
-pub const fn names(names: &[&str], arguments: &[Takes]) {
+#[must_use]
+#[track_caller]
+pub const fn event(arguments: &[Takes]) -> Events {
     let mut taken: Option<Events> = None;
     let mut i = 0;
     while i < arguments.len() {
@@ -35,40 +40,62 @@ pub const fn names(names: &[&str], arguments: &[Takes]) {
         None => panic!(
             "a handler takes the event by value, this one takes none: add an argument of the event's type, or `AnyEvent`"
         ),
-        Some(Events::Any) => {}
-        Some(Events::Of(events)) => fits(names, events),
+        Some(events) => events,
     }
 }
 
-const fn fits(names: &[&str], events: &[EventType]) {
-    let mut i = 0;
-    while i < names.len() {
-        if is_pattern(names[i]) {
-            Text::new()
-                .and("`")
-                .and(names[i])
-                .and("` is a pattern, but the argument takes only ")
-                .and_all(events)
-                .and(": take `AnyEvent`, or name the events")
-                .panic();
-        }
-        if !holds(events, names[i]) {
-            Text::new()
-                .and("subscribed to `")
-                .and(names[i])
-                .and("`, but the argument takes ")
-                .and_all(events)
-                .and(": correct the name here or the argument's type")
-                .panic();
-        }
-        i += 1;
+/// Panics, at compile time, unless a handler that takes `events` can subscribe to `name`.
+///
+/// ```compile_fail
+/// use rabbitry::{event, handler::check::{argument, event, name}};
+///
+/// #[event("order_created")]
+/// pub struct OrderCreated {}
+///
+/// const _: () = name("order_cancelled", event(&[argument::<OrderCreated>()]));
+/// ```
+#[track_caller]
+pub const fn name(name: &str, events: Events) {
+    let Events::Of(events) = events else { return };
+    if is_pattern(name) {
+        Text::new()
+            .and("`")
+            .and(name)
+            .and("` is a pattern, but the argument takes only ")
+            .and_all(events)
+            .and(": take `AnyEvent`, or name the events")
+            .panic();
     }
+    if !holds(events, name, events.len()) {
+        Text::new()
+            .and("subscribed to `")
+            .and(name)
+            .and("`, but the argument takes ")
+            .and_all(events)
+            .and(": correct the name here or the argument's type")
+            .panic();
+    }
+}
+
+/// Panics, at compile time, unless all `events` of a handler's argument are subscribed to.
+///
+/// ```compile_fail
+/// use rabbitry::{event, handler::check::{all, argument, event}};
+///
+/// #[event("order_created")]
+/// pub struct OrderCreated {}
+///
+/// const _: () = all(&[], event(&[argument::<OrderCreated>()]));
+/// ```
+#[track_caller]
+pub const fn all(names: &[&str], events: Events) {
+    let Events::Of(events) = events else { return };
     let mut i = 0;
     while i < events.len() {
-        if !contains(names, name(&events[i])) {
+        if !contains(names, name_of(&events[i])) {
             Text::new()
                 .and("the argument can be `")
-                .and(name(&events[i]))
+                .and(name_of(&events[i]))
                 .and("`, which is not subscribed to: add the name here, or take it out of the set")
                 .panic();
         }
@@ -76,19 +103,53 @@ const fn fits(names: &[&str], events: &[EventType]) {
     }
 }
 
-/// Whether a handler's future can move between threads, and its outcome can be published.
-pub fn future<O: Outcome>(_: impl Future<Output = O> + Send) {}
-
-/// Whether it can be an argument of a handler, and what it takes.
-#[must_use]
-pub const fn argument<A: Argument>() -> Takes {
-    A::TAKES
+/// Panics, at compile time, if a set's event number `index` has the name of one before it.
+///
+/// ```compile_fail
+/// use rabbitry::{event::EventType, handler::check::distinct};
+/// # use rabbitry::event;
+///
+/// #[event("order_created")]
+/// pub struct OrderCreated {}
+///
+/// const _: () = distinct(&[EventType::of::<OrderCreated>(), EventType::of::<OrderCreated>()], 1);
+/// ```
+#[track_caller]
+pub const fn distinct(events: &[EventType], index: usize) {
+    let name = name_of(&events[index]);
+    if holds(events, name, index) {
+        Text::new()
+            .and("the set holds `")
+            .and(name)
+            .and("` already: a received event of that name could be either, keep one")
+            .panic();
+    }
 }
 
-/// Whether the return value of a blocking handler can be published.
-pub const fn outcome<O: Outcome>() {}
+/// What a handler can return that publishes nothing: `()`, or a `Result` of it.
+#[diagnostic::on_unimplemented(
+    message = "a `broadcast` handler cannot return `{Self}`",
+    label = "every instance would publish it",
+    note = "a `broadcast` handler returns `()` or `Result<(), E>`: each instance gets the event, so what one handler is to say belongs into a handler without `broadcast`"
+)]
+pub trait Silent: Outcome {}
 
-const fn name(event: &EventType) -> &str {
+impl Silent for () {}
+
+impl<E: Into<HandlerError> + Send + 'static> Silent for Result<(), E> {}
+
+/// A future: what a function that is a handler returns if it is not `async` itself.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a future",
+    label = "not a future",
+    note = "write `async fn`; or give a plain `fn`, which may block, the option `blocking`"
+)]
+pub trait IsFuture: Future {}
+
+#[diagnostic::do_not_recommend]
+impl<F: Future> IsFuture for F {}
+
+const fn name_of(event: &EventType) -> &str {
     match &event.name {
         Cow::Borrowed(name) => name,
         // A set's events are constants, and a constant cannot own a text.
@@ -96,10 +157,11 @@ const fn name(event: &EventType) -> &str {
     }
 }
 
-const fn holds(events: &[EventType], wanted: &str) -> bool {
+/// Whether one of the first `count` events has this name.
+const fn holds(events: &[EventType], wanted: &str, count: usize) -> bool {
     let mut i = 0;
-    while i < events.len() {
-        if equal(name(&events[i]), wanted) {
+    while i < count {
+        if equal(name_of(&events[i]), wanted) {
             return true;
         }
         i += 1;
@@ -170,12 +232,13 @@ impl Text {
     const fn and_all(mut self, events: &[EventType]) -> Self {
         let mut i = 0;
         while i < events.len() {
-            self = self.and(if i == 0 { "`" } else { ", `" }).and(name(&events[i])).and("`");
+            self = self.and(if i == 0 { "`" } else { ", `" }).and(name_of(&events[i])).and("`");
             i += 1;
         }
         self
     }
 
+    #[track_caller]
     const fn panic(&self) -> ! {
         let (text, _) = self.bytes.split_at(self.len);
         match std::str::from_utf8(text) {

@@ -1,0 +1,132 @@
+//! Quotes `impl EventSet`.
+
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+use syn::spanned::Spanned as _;
+
+use super::ast::{Member, Set};
+use crate::paths;
+
+/// All that is said of the events' types is said within one constant: the compiler tells of a type that is no event once
+/// for each body that it appears in.
+pub(crate) fn expand(set: &Set<'_>) -> TokenStream {
+    let (rabbitry, import) = (paths::alias(), paths::import(set.root.get()));
+    let name = &set.input.ident;
+    let variants: Vec<_> = set.members.iter().map(|member| member.variant).collect();
+    let types: Vec<_> = set.members.iter().map(|member| member.event).collect();
+    let distinct = set.members.iter().enumerate().skip(1).map(|(i, Member { event, .. })| {
+        quote_spanned!(event.span()=> #rabbitry::handler::check::distinct(__EVENTS, #i);)
+    });
+    quote! {
+        #[allow(deprecated)]
+        const _: () = {
+            #import
+            use ::std::{borrow::Cow, option::Option, result::Result, vec::Vec};
+
+            struct __Table {
+                events: &'static [#rabbitry::event::EventType],
+                decode: fn(#rabbitry::event::Payload<'_>) -> Result<#name, #rabbitry::DecodeError>,
+                event_type: fn(&#name) -> #rabbitry::event::EventType,
+                key: fn(&#name) -> Option<Cow<'_, str>>,
+                encode: fn(&#name, &mut Vec<u8>) -> Result<(), #rabbitry::event::EncodeError>,
+            }
+
+            const fn __name<E: #rabbitry::Event>() -> &'static str {
+                E::NAME
+            }
+
+            const fn __event_type<E: #rabbitry::Event>() -> #rabbitry::event::EventType {
+                #rabbitry::event::EventType::of::<E>()
+            }
+
+            fn __decode<E: #rabbitry::Event>(payload: #rabbitry::event::Payload<'_>) -> Result<E, #rabbitry::DecodeError> {
+                payload.decode()
+            }
+
+            fn __key<E: #rabbitry::Event>(event: &E) -> Option<Cow<'_, str>> {
+                #rabbitry::Event::key(event)
+            }
+
+            fn __encode<E: #rabbitry::Event>(
+                event: &E,
+                out: &mut Vec<u8>,
+            ) -> Result<(), #rabbitry::event::EncodeError> {
+                #rabbitry::EventSet::encode(event, out)
+            }
+
+            const __TABLE: __Table = __Table {
+                events: &[#(__event_type::<#types>()),*],
+                decode: |payload| {
+                    #(if payload.name() == __name::<#types>() {
+                        return __decode::<#types>(payload).map(#name::#variants);
+                    })*
+                    Result::Err(payload.unexpected::<#name>())
+                },
+                event_type: |set| match set {
+                    #(#name::#variants(_) => __event_type::<#types>(),)*
+                },
+                key: |set| match set {
+                    #(#name::#variants(event) => __key::<#types>(event),)*
+                },
+                encode: |set, out| match set {
+                    #(#name::#variants(event) => __encode::<#types>(event, out),)*
+                },
+            };
+            const __EVENTS: &[#rabbitry::event::EventType] = __TABLE.events;
+            const _: () = {
+                #(#distinct)*
+            };
+
+            #[automatically_derived]
+            impl #rabbitry::EventSet for #name {
+                const EVENTS: #rabbitry::event::Events = #rabbitry::event::Events::Of(__EVENTS);
+
+                fn decode(payload: #rabbitry::event::Payload<'_>) -> Result<Self, #rabbitry::DecodeError> {
+                    (__TABLE.decode)(payload)
+                }
+
+                fn event_type(&self) -> #rabbitry::event::EventType {
+                    (__TABLE.event_type)(self)
+                }
+
+                fn key(&self) -> Option<Cow<'_, str>> {
+                    (__TABLE.key)(self)
+                }
+
+                fn encode(&self, out: &mut Vec<u8>) -> Result<(), #rabbitry::event::EncodeError> {
+                    (__TABLE.encode)(self, out)
+                }
+            }
+        };
+    }
+}
+
+/// An `impl EventSet` for an enum with mistakes, so that each place that uses it is not one more error.
+pub(crate) fn stub(set: &Set<'_>) -> TokenStream {
+    if !set.input.generics.params.is_empty() {
+        return TokenStream::new();
+    }
+    let (rabbitry, import) = (paths::alias(), paths::import(set.root.get()));
+    let name = &set.input.ident;
+    quote! {
+        #[allow(warnings)]
+        const _: () = {
+            #import
+            impl #rabbitry::EventSet for #name {
+                const EVENTS: #rabbitry::event::Events = #rabbitry::event::Events::Any;
+                fn decode(_: #rabbitry::event::Payload<'_>) -> ::core::result::Result<Self, #rabbitry::DecodeError> {
+                    ::core::unreachable!()
+                }
+                fn event_type(&self) -> #rabbitry::event::EventType {
+                    ::core::unreachable!()
+                }
+                fn key(&self) -> ::core::option::Option<::std::borrow::Cow<'_, str>> {
+                    ::core::unreachable!()
+                }
+                fn encode(&self, _: &mut ::std::vec::Vec<u8>) -> ::core::result::Result<(), #rabbitry::event::EncodeError> {
+                    ::core::unreachable!()
+                }
+            }
+        };
+    }
+}

@@ -1,0 +1,53 @@
+//! `#[subscribe]`.
+
+mod ast;
+mod check;
+mod expand;
+mod options;
+#[cfg(test)]
+mod tests;
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::{Item, ItemFn};
+
+use crate::ctxt::Ctxt;
+
+pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    let mut ctxt = Ctxt::new();
+    let options = options::Options::read(arguments, &mut ctxt);
+    let function = match syn::parse2::<ItemFn>(item.clone()) {
+        Ok(function) => function,
+        Err(error) => {
+            not_a_function(item.clone(), error, &mut ctxt);
+            let errors = ctxt.into_tokens();
+            return quote!(#item #errors);
+        }
+    };
+    let handler = ast::Handler::read(&function, &mut ctxt);
+    check::check(&options, &handler, &mut ctxt);
+    if ctxt.is_clean() {
+        let beside = expand::expand(&options, &handler);
+        quote!(#function #beside)
+    } else {
+        let stub = expand::stub(&options, &handler);
+        let errors = ctxt.into_tokens();
+        quote!(#function #stub #errors)
+    }
+}
+
+fn not_a_function(item: TokenStream, error: syn::Error, ctxt: &mut Ctxt) {
+    let (what, at) = match syn::parse2::<Item>(item) {
+        Ok(Item::Struct(item)) => ("a struct", item.struct_token.span),
+        Ok(Item::Enum(item)) => ("an enum", item.enum_token.span),
+        Ok(Item::Impl(item)) => ("an impl", item.impl_token.span),
+        Ok(Item::Mod(item)) => ("a module", item.mod_token.span),
+        Ok(Item::Trait(item)) => ("a trait", item.trait_token.span),
+        _ => {
+            ctxt.add(error);
+            return;
+        }
+    };
+    let cure = "handlers are free functions: `async fn name(event: TheEvent) { … }`";
+    ctxt.error_at(at, format!("`#[subscribe]` is for a function, this is {what}: {cure}"));
+}
