@@ -6,8 +6,8 @@ use std::{fmt::Display, ops::RangeInclusive, str::FromStr, time::Duration};
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote};
 use syn::{
-    Expr, ExprLit, Lit, LitStr, Path, Token, ext::IdentExt as _, parenthesized, parse::Parse,
-    parse::ParseStream, punctuated::Punctuated, token::Paren,
+    Expr, ExprLit, Lit, LitStr, Path, Token, ext::IdentExt as _, parenthesized, parse::Parse, parse::ParseStream,
+    punctuated::Punctuated, token::Paren,
 };
 
 use crate::{ctxt::Ctxt, keys};
@@ -137,7 +137,11 @@ impl Entry {
     }
 
     /// `key = 3`
-    pub(crate) fn number<N: FromStr + PartialOrd + Display>(&self, of: RangeInclusive<N>, ctxt: &mut Ctxt) -> Option<N> {
+    pub(crate) fn number<N: FromStr + PartialOrd + Display>(
+        &self,
+        of: RangeInclusive<N>,
+        ctxt: &mut Ctxt,
+    ) -> Option<N> {
         let value = self.value("{} = 3", ctxt)?;
         let number = match value {
             Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) => number.base10_digits().parse::<N>().ok(),
@@ -261,7 +265,8 @@ pub(crate) fn unknown(entry: &Entry, of: &str, known: &[&str], ctxt: &mut Ctxt) 
     let name = entry.name();
     let hint = keys::nearest(&name, known).map_or_else(String::new, |nearest| format!(": did you mean `{nearest}`?"));
     let listed = keys::listed(known);
-    let all = if known.len() == 1 { format!("the only option of {of} is {listed}") } else { format!("{of} has {listed}") };
+    let all =
+        if known.len() == 1 { format!("the only option of {of} is {listed}") } else { format!("{of} has {listed}") };
     let separator = if hint.is_empty() { ":" } else { "" };
     ctxt.error(&entry.key, format!("unknown option `{name}`{hint}{separator} {all}"));
 }
@@ -298,4 +303,3 @@ impl<T> Once<T> {
         self.given
     }
 }
-

@@ -6,8 +6,7 @@ use syn::{Attribute, Data, Fields, LitStr, Meta, Path, parse::Parser as _};
 use super::Kind;
 use crate::{
     ctxt::Ctxt,
-    keys,
-    name,
+    keys, name,
     parse::{self, Argument, Arguments, Once},
 };
 

@@ -104,7 +104,10 @@ fn no_transparent(input: &DeriveInput, ctxt: &mut Ctxt) {
     for attribute in input.attrs.iter().filter(|attribute| attribute.path().is_ident("serde")) {
         let Ok(list) = attribute.parse_args_with(Punctuated::<Meta, Token![,]>::parse_terminated) else { continue };
         for meta in list.iter().filter(|meta| meta.path().is_ident("transparent")) {
-            ctxt.error(meta, "an event's data is a JSON object, to which fields can be added: `transparent` is for `#[payload]`");
+            ctxt.error(
+                meta,
+                "an event's data is a JSON object, to which fields can be added: `transparent` is for `#[payload]`",
+            );
         }
     }
 }

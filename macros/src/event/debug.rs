@@ -2,7 +2,9 @@
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, format_ident, quote, quote_spanned};
-use syn::{Attribute, Data, DeriveInput, Fields, Ident, WherePredicate, ext::IdentExt as _, parse_quote, spanned::Spanned as _};
+use syn::{
+    Attribute, Data, DeriveInput, Fields, Ident, WherePredicate, ext::IdentExt as _, parse_quote, spanned::Spanned as _,
+};
 
 use super::ast::FieldMarks;
 
@@ -63,7 +65,8 @@ fn arm<'a>(
         let binding = format_ident!("__{i}");
         let label = field.ident.as_ref().map(|ident| ident.unraw().to_string());
         let label = label.map(|label| quote!(#label,));
-        let member = field.ident.as_ref().map_or_else(|| syn::Index::from(i).to_token_stream(), ToTokens::to_token_stream);
+        let member =
+            field.ident.as_ref().map_or_else(|| syn::Index::from(i).to_token_stream(), ToTokens::to_token_stream);
         if mark.sensitive.is_some() {
             patterns.push(quote!(#(#cfg)* #member: _,));
             shows.push(quote!(#(#cfg)* __d.field(#label &::core::format_args!("***"));));

@@ -33,10 +33,16 @@ impl<'a> Set<'a> {
             Data::Enum(data) => {
                 set.members = data.variants.iter().filter_map(|variant| member(variant, ctxt)).collect();
                 if data.variants.is_empty() {
-                    ctxt.error(&input.ident, "a set of no events: add a variant that holds one, `Created(OrderCreated)`");
+                    ctxt.error(
+                        &input.ident,
+                        "a set of no events: add a variant that holds one, `Created(OrderCreated)`",
+                    );
                 }
                 if !input.generics.params.is_empty() {
-                    ctxt.error(&input.generics, "a set's events are known by name, so it cannot be generic: write the events out");
+                    ctxt.error(
+                        &input.generics,
+                        "a set's events are known by name, so it cannot be generic: write the events out",
+                    );
                 }
                 return set;
             }

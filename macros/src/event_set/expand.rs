@@ -14,9 +14,9 @@ pub(crate) fn expand(set: &Set<'_>) -> TokenStream {
     let name = &set.input.ident;
     let variants: Vec<_> = set.members.iter().map(|member| member.variant).collect();
     let types: Vec<_> = set.members.iter().map(|member| member.event).collect();
-    let distinct = set.members.iter().enumerate().skip(1).map(|(i, Member { event, .. })| {
-        quote_spanned!(event.span()=> #rabbitry::handler::check::distinct(__EVENTS, #i);)
-    });
+    let distinct = set.members.iter().enumerate().skip(1).map(
+        |(i, Member { event, .. })| quote_spanned!(event.span()=> #rabbitry::handler::check::distinct(__EVENTS, #i);),
+    );
     quote! {
         #[allow(deprecated)]
         const _: () = {

@@ -96,14 +96,13 @@ fn marker(handler: &Handler<'_>) -> (TokenStream, Ident) {
 /// What the names and the types of the arguments say of each other.
 fn checks(options: &Options, handler: &Handler<'_>) -> TokenStream {
     let rabbitry = paths::alias();
-    let takes = handler.arguments.iter().map(|argument| {
-        quote_spanned!(argument.span()=> #rabbitry::handler::check::argument::<#argument>())
-    });
+    let takes = handler
+        .arguments
+        .iter()
+        .map(|argument| quote_spanned!(argument.span()=> #rabbitry::handler::check::argument::<#argument>()));
     let event = quote_spanned!(handler.span()=> #rabbitry::handler::check::event(&[#(#takes),*]));
     let names = &options.names;
-    let each = names.iter().map(|name| {
-        quote_spanned!(name.span()=> #rabbitry::handler::check::name(#name, __events);)
-    });
+    let each = names.iter().map(|name| quote_spanned!(name.span()=> #rabbitry::handler::check::name(#name, __events);));
     let last = names.last().map_or_else(Span::call_site, syn::LitStr::span);
     let all = quote_spanned!(last=> #rabbitry::handler::check::all(&[#(#names),*], __events));
     quote! {

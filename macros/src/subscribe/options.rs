@@ -94,18 +94,18 @@ impl Options {
             keys::PREFETCH => self.prefetch.set(entry, ctxt, |ctxt| entry.number(1..=u16::MAX, ctxt)),
             keys::TIMEOUT => self.timeout.set(entry, ctxt, |ctxt| entry.duration(MILLISECOND..=LONGEST, ctxt)),
             keys::REJECT_IF => self.reject_if.set(entry, ctxt, |ctxt| entry.function(ctxt)),
-            keys::UNDECODABLE => self.undecodable.set(entry, ctxt, |ctxt| {
-                entry.choice(&[("dead_letter", "DeadLetter"), ("retry", "Retry")], ctxt)
-            }),
+            keys::UNDECODABLE => self
+                .undecodable
+                .set(entry, ctxt, |ctxt| entry.choice(&[("dead_letter", "DeadLetter"), ("retry", "Retry")], ctxt)),
             keys::NAME => self.name.set(entry, ctxt, |ctxt| entry.checked(name::check_handler, ctxt)),
             keys::QUEUE => self.queue.set(entry, ctxt, |ctxt| entry.checked(name::check_foreign, ctxt)),
             keys::QUEUE_TYPE => self.queue_type.set(entry, ctxt, |ctxt| {
                 entry.choice(&[("quorum", "Quorum"), ("classic", "Classic"), ("existing", "Existing")], ctxt)
             }),
             keys::EXCHANGE => self.exchange.set(entry, ctxt, |ctxt| entry.checked(name::check_foreign, ctxt)),
-            keys::FORMAT => self.format.set(entry, ctxt, |ctxt| {
-                entry.choice(&[("default", "Default"), ("bare", "Bare")], ctxt)
-            }),
+            keys::FORMAT => {
+                self.format.set(entry, ctxt, |ctxt| entry.choice(&[("default", "Default"), ("bare", "Bare")], ctxt))
+            }
             keys::BROADCAST => self.broadcast.set(entry, ctxt, |ctxt| entry.flag(ctxt)),
             keys::BLOCKING => self.blocking.set(entry, ctxt, |ctxt| entry.flag(ctxt)),
             keys::CRATE => self.root.set(entry, ctxt, |ctxt| entry.path(ctxt)),
