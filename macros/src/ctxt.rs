@@ -38,9 +38,4 @@ impl Ctxt {
     pub(crate) fn into_tokens(self) -> TokenStream {
         self.0.map_or_else(TokenStream::new, |errors| errors.to_compile_error())
     }
-
-    #[cfg(test)]
-    pub(crate) fn messages(&self) -> Vec<String> {
-        self.0.iter().flat_map(|errors| errors.clone().into_iter()).map(|error| error.to_string()).collect()
-    }
 }

@@ -10,19 +10,21 @@ mod parse;
 mod paths;
 mod subscribe;
 mod subscriptions;
+#[cfg(test)]
+mod testing;
 
 use proc_macro::TokenStream;
 
 /// See `rabbitry::event`.
 #[proc_macro_attribute]
 pub fn event(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    shown("event", event::expand(event::Kind::Event, arguments.into(), item.into()))
+    shown("event", event::expand(event::Kind::Event, arguments.into(), &item.into()))
 }
 
 /// See `rabbitry::payload`.
 #[proc_macro_attribute]
 pub fn payload(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    shown("payload", event::expand(event::Kind::Payload, arguments.into(), item.into()))
+    shown("payload", event::expand(event::Kind::Payload, arguments.into(), &item.into()))
 }
 
 /// See `rabbitry::EventSet`.
@@ -34,7 +36,7 @@ pub fn event_set(item: TokenStream) -> TokenStream {
 /// See `rabbitry::subscribe`.
 #[proc_macro_attribute]
 pub fn subscribe(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    shown("subscribe", subscribe::expand(arguments.into(), item.into()))
+    shown("subscribe", subscribe::expand(arguments.into(), &item.into()))
 }
 
 /// See `rabbitry::subscriptions`.

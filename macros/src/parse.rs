@@ -263,6 +263,14 @@ pub(crate) fn literal_text(value: &Expr) -> Option<LitStr> {
 /// A key that the attribute does not know.
 pub(crate) fn unknown(entry: &Entry, of: &str, known: &[&str], ctxt: &mut Ctxt) {
     let name = entry.name();
+    if matches!(entry.value, Value::None) && keys::nearest(&name, known).is_none() && known.len() > 1 {
+        let all = keys::listed(known);
+        ctxt.error(
+            entry,
+            format!("`{name}` is no option of {of}: a name is a string literal, `\"{name}\"`, the options are {all}"),
+        );
+        return;
+    }
     let hint = keys::nearest(&name, known).map_or_else(String::new, |nearest| format!(": did you mean `{nearest}`?"));
     let listed = keys::listed(known);
     let all =

@@ -11,6 +11,11 @@ pub(crate) fn alias() -> Ident {
     Ident::new(ALIAS, Span::call_site())
 }
 
+/// The same, at a place where an error of the expression that begins with it is to be shown.
+pub(crate) fn alias_at(at: Span) -> Ident {
+    Ident::new(ALIAS, at)
+}
+
 /// Brings rabbitry into scope as `__rabbitry`.
 ///
 /// A path that was given by the user is written once only: a wrong one is one error.

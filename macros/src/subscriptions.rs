@@ -101,27 +101,48 @@ mod tests {
     use expect_test::{Expect, expect};
 
     use super::*;
+    use crate::testing;
 
-    fn check(list: TokenStream, expected: Expect) {
-        expected.assert_eq(&expand(list).to_string());
+    #[track_caller]
+    fn check(list: &str, expected: &Expect) {
+        expected.assert_eq(&testing::errors(&expand(testing::tokens(list))));
     }
 
     #[test]
     fn handlers_are_listed_by_their_paths() {
-        check(quote!(a, self::b, crate::c::d,), expect![[""]]);
+        check("", &expect![[""]]);
+        check("a, self::b, crate::c::d, super::r#type,", &expect![[""]]);
+        check("crate = my::rabbitry", &expect![[""]]);
+        check("crate = \"my::rabbitry\", crate::a, b", &expect![[""]]);
     }
 
     #[test]
-    fn an_empty_list_asks_for_what_is_registered() {
-        check(quote!(), expect![[""]]);
-        check(quote!(crate = my::rabbitry), expect![[""]]);
-    }
-
-    #[test]
-    fn a_mistake_is_told_where_it_is() {
-        check(quote!(a, b, a), expect![[""]]);
-        check(quote!(a()), expect![[""]]);
-        check(quote!(|event: A| async {}), expect![[""]]);
-        check(quote!(a b), expect![[""]]);
+    fn all_mistakes_are_told_where_they_are() {
+        check(
+            "a, b, a, b::a, b::a",
+            &expect![[r#"
+            the handler is listed twice: keep one @ a
+            the handler is listed twice: keep one @ b::a
+        "#]],
+        );
+        check(
+            "a(), |event: A| async {}",
+            &expect![[r#"
+            a handler is listed by its name, it is not called: take the `(…)` away @ a()
+            a handler is listed by its path: `subscriptions![reserve_stock, billing::charge]`; what is no function goes to `Service::subscription` @ |event: A| async {}
+        "#]],
+        );
+        check(
+            "a b",
+            &expect![[r#"
+            expected `,` @ b
+        "#]],
+        );
+        check(
+            "crate = 3",
+            &expect![[r#"
+            expected identifier @ 3
+        "#]],
+        );
     }
 }

@@ -156,7 +156,9 @@ impl RetryPolicy {
 
     /// Delay number `n` from 0, in whole seconds.
     fn delay(&self, n: u32) -> Duration {
-        let grown = self.first.as_secs_f64() * self.factor.powf(f64::from(n));
+        let first = self.first.as_secs_f64();
+        // A factor's power can be infinite, and no time of it is still no time.
+        let grown = if first == 0.0 { 0.0 } else { first * self.factor.powf(f64::from(n)) };
         let capped = grown.min(self.max.as_secs_f64());
         // Rust's `as` saturates: what is too large is caught by `check`.
         Duration::from_secs(capped.ceil() as u64)
@@ -172,3 +174,6 @@ impl RetryPolicy {
 
 /// The longest delay of the ladder's 28 levels, in seconds.
 pub(crate) const LONGEST_SECONDS: u64 = (1 << 28) - 1;
+
+#[cfg(test)]
+mod tests;

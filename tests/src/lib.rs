@@ -1,1 +1,62 @@
-//! What the tests on real brokers share.
+//! What the tests on real brokers share: private RabbitMQ nodes, a plain AMQP client, and patience with a limit.
+//!
+//! A test that cannot have its broker fails; none is ever skipped.
+
+mod books;
+mod broker;
+mod client;
+mod record;
+
+use std::time::Duration;
+
+pub use books::Books;
+pub use broker::{Node, TestBroker};
+pub use client::{Client, Header, Raw, table};
+pub use record::Record;
+
+/// How long anything may take that is expected to happen. Generous, since it is only waited out by a failure.
+pub const DEADLINE: Duration = Duration::from_secs(90);
+
+/// What the future gives.
+///
+/// # Panics
+/// It gives nothing within the deadline.
+#[track_caller]
+pub fn within<T>(what: impl Into<String>, future: impl Future<Output = T>) -> impl Future<Output = T> {
+    let what = what.into();
+    let caller = std::panic::Location::caller();
+    async move {
+        match tokio::time::timeout(DEADLINE, future).await {
+            Ok(output) => output,
+            Err(_) => panic!("{caller}: {what}: nothing happened within {DEADLINE:?}"),
+        }
+    }
+}
+
+/// Waits until a condition holds that nobody announces, by looking again and again.
+///
+/// # Panics
+/// It does not hold within the deadline.
+#[track_caller]
+pub fn eventually<F: Future<Output = bool>>(
+    what: impl Into<String>,
+    mut condition: impl FnMut() -> F,
+) -> impl Future<Output = ()> {
+    within(what, async move {
+        let mut look = tokio::time::interval(Duration::from_millis(25));
+        loop {
+            look.tick().await;
+            if condition().await {
+                return;
+            }
+        }
+    })
+}
+
+/// Shows the runtime's log when `RUST_LOG` asks for it.
+pub fn log() {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("off"));
+    // Another test of this process may have been first.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
+}

@@ -7,6 +7,7 @@ use syn::{
 };
 
 use super::ast::FieldMarks;
+use crate::paths;
 
 pub(crate) fn expand(input: &DeriveInput, marks: &[FieldMarks]) -> TokenStream {
     let name = &input.ident;
@@ -72,8 +73,10 @@ fn arm<'a>(
             shows.push(quote!(#(#cfg)* __d.field(#label &::core::format_args!("***"));));
         } else {
             patterns.push(quote!(#(#cfg)* #member: #binding,));
-            let binding = quote_spanned!(field.ty.span()=> #binding);
-            shows.push(quote!(#(#cfg)* __d.field(#label #binding);));
+            let (at, shown_type) = (field.ty.span(), &field.ty);
+            let rabbitry = paths::alias_at(at);
+            let shown = quote_spanned!(at=> #rabbitry::handler::check::shown::<#shown_type>(#binding));
+            shows.push(quote!(#(#cfg)* __d.field(#label #shown);));
         }
     }
     quote! {

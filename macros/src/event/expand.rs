@@ -56,7 +56,6 @@ pub(crate) fn expand(kind: Kind, input: &DeriveInput, options: &Options, marks: 
 }
 
 fn event(input: &DeriveInput, options: &Options, marks: &[FieldMarks]) -> TokenStream {
-    let rabbitry = paths::alias();
     let (type_name, name) = (&input.ident, event_name(input, options));
     let version = options.version.get().map(|version| quote!(const VERSION: u32 = #version;));
     let exchange = options.exchange.get().map(|exchange| {
@@ -65,6 +64,7 @@ fn event(input: &DeriveInput, options: &Options, marks: &[FieldMarks]) -> TokenS
     let key = check::fields(&input.data).zip(marks).find(|(_, mark)| mark.key.is_some()).map(|(field, _)| {
         let (ident, key_type, cfg) = (&field.ident, &field.ty, debug::cfgs(&field.attrs));
         // The whole call is at the type, so that a type that is no key is an error there.
+        let rabbitry = paths::alias_at(key_type.span());
         let call = quote_spanned!(key_type.span()=> <#key_type as #rabbitry::Key>::key(&self.#ident));
         quote! {
             #(#cfg)*
@@ -73,13 +73,19 @@ fn event(input: &DeriveInput, options: &Options, marks: &[FieldMarks]) -> TokenS
             }
         }
     });
-    quote! {
+    // At the type's name: notes of the compiler show where the types are that are events.
+    let at = type_name.span();
+    let rabbitry = paths::alias_at(at);
+    let items = quote! {
+        const NAME: &'static str = #name;
+        #version
+        #exchange
+        #key
+    };
+    quote_spanned! {at=>
         #[automatically_derived]
         impl #rabbitry::Event for #type_name {
-            const NAME: &'static str = #name;
-            #version
-            #exchange
-            #key
+            #items
         }
     }
 }

@@ -30,7 +30,7 @@ impl Kind {
     }
 }
 
-pub(crate) fn expand(kind: Kind, arguments: TokenStream, item: TokenStream) -> TokenStream {
+pub(crate) fn expand(kind: Kind, arguments: TokenStream, item: &TokenStream) -> TokenStream {
     let mut ctxt = Ctxt::new();
     let options = ast::Options::read(kind, arguments, &mut ctxt);
     let Ok(mut input) = syn::parse2::<DeriveInput>(item.clone()) else {

@@ -14,9 +14,43 @@ pub(crate) fn expand(set: &Set<'_>) -> TokenStream {
     let name = &set.input.ident;
     let variants: Vec<_> = set.members.iter().map(|member| member.variant).collect();
     let types: Vec<_> = set.members.iter().map(|member| member.event).collect();
-    let distinct = set.members.iter().enumerate().skip(1).map(
-        |(i, Member { event, .. })| quote_spanned!(event.span()=> #rabbitry::handler::check::distinct(__EVENTS, #i);),
-    );
+    let distinct = set.members.iter().enumerate().skip(1).map(|(i, Member { event, .. })| {
+        let rabbitry = paths::alias_at(event.span());
+        quote_spanned!(event.span()=> #rabbitry::handler::check::distinct(__EVENTS, #i);)
+    });
+    // The bounds are at the enum's name: it is shown where one of them is not met.
+    let bound = {
+        let rabbitry = paths::alias_at(name.span());
+        quote_spanned!(name.span()=> #rabbitry::Event)
+    };
+    let items = quote! {
+        const EVENTS: #rabbitry::event::Events = #rabbitry::event::Events::Of(__EVENTS);
+
+        fn decode(payload: #rabbitry::event::Payload<'_>) -> Result<Self, #rabbitry::DecodeError> {
+            (__TABLE.decode)(payload)
+        }
+
+        fn event_type(&self) -> #rabbitry::event::EventType {
+            (__TABLE.event_type)(self)
+        }
+
+        fn key(&self) -> Option<Cow<'_, str>> {
+            (__TABLE.key)(self)
+        }
+
+        fn encode(&self, out: &mut Vec<u8>) -> Result<(), #rabbitry::event::EncodeError> {
+            (__TABLE.encode)(self, out)
+        }
+    };
+    let implementation = {
+        let rabbitry = paths::alias_at(name.span());
+        quote_spanned! {name.span()=>
+            #[automatically_derived]
+            impl #rabbitry::EventSet for #name {
+                #items
+            }
+        }
+    };
     quote! {
         #[allow(deprecated)]
         const _: () = {
@@ -31,23 +65,23 @@ pub(crate) fn expand(set: &Set<'_>) -> TokenStream {
                 encode: fn(&#name, &mut Vec<u8>) -> Result<(), #rabbitry::event::EncodeError>,
             }
 
-            const fn __name<E: #rabbitry::Event>() -> &'static str {
+            const fn __name<E: #bound>() -> &'static str {
                 E::NAME
             }
 
-            const fn __event_type<E: #rabbitry::Event>() -> #rabbitry::event::EventType {
+            const fn __event_type<E: #bound>() -> #rabbitry::event::EventType {
                 #rabbitry::event::EventType::of::<E>()
             }
 
-            fn __decode<E: #rabbitry::Event>(payload: #rabbitry::event::Payload<'_>) -> Result<E, #rabbitry::DecodeError> {
+            fn __decode<E: #bound>(payload: #rabbitry::event::Payload<'_>) -> Result<E, #rabbitry::DecodeError> {
                 payload.decode()
             }
 
-            fn __key<E: #rabbitry::Event>(event: &E) -> Option<Cow<'_, str>> {
+            fn __key<E: #bound>(event: &E) -> Option<Cow<'_, str>> {
                 #rabbitry::Event::key(event)
             }
 
-            fn __encode<E: #rabbitry::Event>(
+            fn __encode<E: #bound>(
                 event: &E,
                 out: &mut Vec<u8>,
             ) -> Result<(), #rabbitry::event::EncodeError> {
@@ -77,26 +111,7 @@ pub(crate) fn expand(set: &Set<'_>) -> TokenStream {
                 #(#distinct)*
             };
 
-            #[automatically_derived]
-            impl #rabbitry::EventSet for #name {
-                const EVENTS: #rabbitry::event::Events = #rabbitry::event::Events::Of(__EVENTS);
-
-                fn decode(payload: #rabbitry::event::Payload<'_>) -> Result<Self, #rabbitry::DecodeError> {
-                    (__TABLE.decode)(payload)
-                }
-
-                fn event_type(&self) -> #rabbitry::event::EventType {
-                    (__TABLE.event_type)(self)
-                }
-
-                fn key(&self) -> Option<Cow<'_, str>> {
-                    (__TABLE.key)(self)
-                }
-
-                fn encode(&self, out: &mut Vec<u8>) -> Result<(), #rabbitry::event::EncodeError> {
-                    (__TABLE.encode)(self, out)
-                }
-            }
+            #implementation
         };
     }
 }

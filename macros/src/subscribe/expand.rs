@@ -49,7 +49,8 @@ pub(crate) fn expand(options: &Options, handler: &Handler<'_>) -> TokenStream {
                     binary: ::core::option_env!("CARGO_BIN_NAME"),
                     module: ::core::module_path!(),
                     function: #function_name,
-                    subscription: __SUBSCRIPTION,
+                    // Not the constant: one with a mistake would be told of here again.
+                    subscription: <#marker_name as #rabbitry::HandlerDef>::subscription,
                 }
             }
         };
@@ -95,16 +96,24 @@ fn marker(handler: &Handler<'_>) -> (TokenStream, Ident) {
 
 /// What the names and the types of the arguments say of each other.
 fn checks(options: &Options, handler: &Handler<'_>) -> TokenStream {
-    let rabbitry = paths::alias();
-    let takes = handler
-        .arguments
-        .iter()
-        .map(|argument| quote_spanned!(argument.span()=> #rabbitry::handler::check::argument::<#argument>()));
-    let event = quote_spanned!(handler.span()=> #rabbitry::handler::check::event(&[#(#takes),*]));
+    let check = |function: &str, at: Span| {
+        let (rabbitry, function) = (paths::alias_at(at), Ident::new(function, at));
+        quote_spanned!(at=> #rabbitry::handler::check::#function)
+    };
+    let takes = handler.arguments.iter().map(|argument| {
+        let check = check("argument", argument.span());
+        quote_spanned!(argument.span()=> #check::<#argument>())
+    });
+    let (at, take_one) = (handler.span(), check("event", handler.span()));
+    let event = quote_spanned!(at=> #take_one(&[#(#takes),*]));
     let names = &options.names;
-    let each = names.iter().map(|name| quote_spanned!(name.span()=> #rabbitry::handler::check::name(#name, __events);));
+    let each = names.iter().map(|name| {
+        let check = check("name", name.span());
+        quote_spanned!(name.span()=> #check(#name, __events);)
+    });
     let last = names.last().map_or_else(Span::call_site, syn::LitStr::span);
-    let all = quote_spanned!(last=> #rabbitry::handler::check::all(&[#(#names),*], __events));
+    let take_all = check("all", last);
+    let all = quote_spanned!(last=> #take_all(&[#(#names),*], __events));
     quote! {
         let __events = #event;
         #(#each)*
@@ -114,18 +123,20 @@ fn checks(options: &Options, handler: &Handler<'_>) -> TokenStream {
 
 /// The function that makes the subscription, for all types that can be a handler's, and which types those are here.
 fn generic(options: &Options, handler: &Handler<'_>) -> (TokenStream, TokenStream) {
-    let rabbitry = paths::alias();
+    // Bounds are at the function's name: it is shown where one of them is not met.
+    let at = handler.span();
+    let rabbitry = paths::alias_at(at);
     let parameters: Vec<Ident> = (0..handler.arguments.len()).map(|i| format_ident!("__A{i}")).collect();
     let arguments = &handler.arguments;
     let builder = builder(options, handler);
     let outcome = if options.broadcast.given().is_some() {
-        quote!(#rabbitry::handler::check::Silent)
+        quote_spanned!(at=> #rabbitry::handler::check::Silent)
     } else {
-        quote!(#rabbitry::handler::Outcome)
+        quote_spanned!(at=> #rabbitry::handler::Outcome)
     };
     let result = result(options, handler);
     if options.blocking.given().is_some() {
-        let function = quote! {
+        let function = quote_spanned! {at=>
             fn __subscription<#(#parameters: #rabbitry::handler::Argument,)* __O: #outcome>(
                 __function: impl ::core::ops::Fn(#(#parameters),*) -> __O
                     + ::core::clone::Clone
@@ -138,12 +149,16 @@ fn generic(options: &Options, handler: &Handler<'_>) -> (TokenStream, TokenStrea
         };
         return (function, quote!(#(#arguments,)* #result));
     }
-    let is_future = (!handler.is_async()).then(|| quote!(#rabbitry::handler::check::IsFuture +));
-    let function = quote! {
+    let future = if handler.is_async() {
+        quote_spanned!(at=> ::core::future::Future)
+    } else {
+        quote_spanned!(at=> #rabbitry::handler::check::IsFuture)
+    };
+    let function = quote_spanned! {at=>
         fn __subscription<
             #(#parameters: #rabbitry::handler::Argument,)*
             __O: #outcome,
-            __F: #is_future ::core::future::Future<Output = __O> + ::core::marker::Send + 'static,
+            __F: #future<Output = __O> + ::core::marker::Send + 'static,
         >(
             __function: impl ::core::ops::Fn(#(#parameters),*) -> __F
                 + ::core::marker::Send
@@ -153,7 +168,7 @@ fn generic(options: &Options, handler: &Handler<'_>) -> (TokenStream, TokenStrea
             #builder.handler(__function)
         }
     };
-    (function, quote!(#(#arguments,)* #result, _))
+    (function, quote_spanned!(handler.span()=> #(#arguments,)* #result, _))
 }
 
 /// The type of the outcome, for the turbofish.

@@ -9,14 +9,14 @@ mod tests;
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::{Item, ItemFn};
+use syn::{Attribute, Item, ItemFn};
 
 use crate::ctxt::Ctxt;
 
-pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
+pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream {
     let mut ctxt = Ctxt::new();
     let options = options::Options::read(arguments, &mut ctxt);
-    let function = match syn::parse2::<ItemFn>(item.clone()) {
+    let mut function = match syn::parse2::<ItemFn>(item.clone()) {
         Ok(function) => function,
         Err(error) => {
             not_a_function(item.clone(), error, &mut ctxt);
@@ -24,6 +24,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
             return quote!(#item #errors);
         }
     };
+    given_once(&mut function, &mut ctxt);
     let handler = ast::Handler::read(&function, &mut ctxt);
     check::check(&options, &handler, &mut ctxt);
     if ctxt.is_clean() {
@@ -33,6 +34,18 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
         let stub = expand::stub(&options, &handler);
         let errors = ctxt.into_tokens();
         quote!(#function #stub #errors)
+    }
+}
+
+/// Another `#[subscribe]` below this one would write everything a second time, so it is taken away.
+fn given_once(function: &mut ItemFn, ctxt: &mut Ctxt) {
+    let is_second =
+        |attribute: &Attribute| attribute.path().segments.last().is_some_and(|last| last.ident == "subscribe");
+    for second in function.attrs.extract_if(.., |attribute| is_second(attribute)) {
+        ctxt.error(
+            second,
+            "`#[subscribe]` is given twice: name all events in one, `#[subscribe(\"created\", \"cancelled\")]`, or write two functions",
+        );
     }
 }
 

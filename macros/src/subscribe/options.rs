@@ -104,7 +104,7 @@ impl Options {
             }),
             keys::EXCHANGE => self.exchange.set(entry, ctxt, |ctxt| entry.checked(name::check_foreign, ctxt)),
             keys::FORMAT => {
-                self.format.set(entry, ctxt, |ctxt| entry.choice(&[("default", "Default"), ("bare", "Bare")], ctxt))
+                self.format.set(entry, ctxt, |ctxt| entry.choice(&[("default", "Default"), ("bare", "Bare")], ctxt));
             }
             keys::BROADCAST => self.broadcast.set(entry, ctxt, |ctxt| entry.flag(ctxt)),
             keys::BLOCKING => self.blocking.set(entry, ctxt, |ctxt| entry.flag(ctxt)),

@@ -69,7 +69,7 @@ impl Consumer {
                 () = due(&mut serving.flush_due), if serving.flush_due.is_some() && serving.flush.is_none() => {
                     serving.start_flush();
                 }
-                () = due(&mut serving.widen_due), if serving.widen_due.is_some() => self.widen(&mut serving).await?,
+                () = due(&mut serving.widen_due), if serving.widen_due.is_some() && self.runs.is_empty() => self.widen(&mut serving).await?,
                 () = &mut serving.watchdog => {
                     serving.watchdog = clock.sleep(WATCHDOG);
                     if !serving.channel.is_open() {
@@ -102,6 +102,10 @@ impl Consumer {
     }
 
     fn ended(&self, serving: &mut Serving, ended: &Ended) {
+        // Only from now on can no delivery mean that there is none: at a prefetch of 1 none comes while one runs.
+        if serving.widen_due.is_some() {
+            serving.widen_due = Some(self.worker.clock.sleep(QUIET));
+        }
         // A tag means nothing on another channel than its own.
         if ended.generation == self.generation && ended.safe {
             serving.settler.finish(ended.tag);

@@ -132,7 +132,14 @@ impl Worker {
                 span.in_scope(|| std::panic::catch_unwind(AssertUnwindSafe(|| (self.bound)(&received, returned))));
             (called.map_err(|panic| panicked(&*panic))?.map_err(|error| undecodable(&error))?, span)
         };
-        let run = AssertUnwindSafe(run).catch_unwind().instrument(span);
+        let run = async {
+            let ended = AssertUnwindSafe(run).catch_unwind().await;
+            if let Ok(Ok(_)) = ended {
+                tracing::debug!("the handler ended well");
+            }
+            ended
+        };
+        let run = run.instrument(span);
         let ended = if self.blocking {
             run.await
         } else {
@@ -207,7 +214,10 @@ impl Worker {
             attempt,
             at: self.clock.now(),
         };
-        let mut copy = copy_of(message, &failure, exchange, routing_key, fresh_id, self.outgoing.limits());
+        // Its envelope may have an id that its properties lack.
+        let id =
+            || envelope::decode(message, self.format).ok().and_then(|read| read.metadata.id).unwrap_or_else(fresh_id);
+        let mut copy = copy_of(message, &failure, exchange, routing_key, id, self.outgoing.limits());
         let mut backoff = Backoff::default();
         loop {
             let answer = tokio::select! {

@@ -4,8 +4,16 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::{HeaderValue, Headers, Incoming, Message, headers, metadata_of, name_of};
+use super::{
+    HeaderValue, Headers, Incoming, Message, headers,
+    message::{SHORT_STRING, first_bytes},
+    metadata_of, name_of,
+};
 use crate::event::Metadata;
+
+/// How deep a header's tables and arrays are read, as deep as serde_json reads a text. A frame can hold thousands of arrays
+/// inside one another, enough to exhaust a thread's stack.
+const DEPTH: u32 = 128;
 
 pub(super) fn decode(message: &Message) -> Incoming<'_> {
     let table = &message.properties.headers;
@@ -19,7 +27,7 @@ pub(super) fn decode(message: &Message) -> Incoming<'_> {
     metadata.entries = table
         .iter()
         .filter(|(name, _)| !headers::is_ours_or_the_brokers(name))
-        .map(|(name, value)| (name.clone(), to_json(value)))
+        .map(|(name, value)| (name.clone(), to_json(value, DEPTH)))
         .collect();
     Incoming { name: Cow::Borrowed(name_of(message)), metadata, data: &message.body }
 }
@@ -35,11 +43,15 @@ pub(super) fn encode(metadata: &Metadata, table: &mut Headers) {
     set(headers::CAUSATION_ID, metadata.causation_id.as_ref().map(HeaderValue::text));
     set(headers::KEY, metadata.key.as_ref().map(HeaderValue::text));
     for (name, value) in &metadata.entries {
-        set(name, Some(from_json(value)));
+        // A received entry can have any name. As a header it must not become one that somebody acts on.
+        if name.len() <= SHORT_STRING && !headers::is_ours_or_the_brokers(name) {
+            set(name, Some(from_json(value)));
+        }
     }
 }
 
-fn to_json(value: &HeaderValue) -> Value {
+fn to_json(value: &HeaderValue, depth: u32) -> Value {
+    let Some(inner) = depth.checked_sub(1) else { return Value::Null };
     match value {
         HeaderValue::Bool(value) => Value::Bool(*value),
         HeaderValue::F32(value) => Value::from(*value),
@@ -47,8 +59,8 @@ fn to_json(value: &HeaderValue) -> Value {
         HeaderValue::Timestamp(value) => Value::from(*value),
         HeaderValue::Decimal { scale, value } => Value::from(f64::from(*value) / 10f64.powi((*scale).into())),
         HeaderValue::Text(bytes) | HeaderValue::Bytes(bytes) => Value::from(String::from_utf8_lossy(bytes)),
-        HeaderValue::Array(values) => values.iter().map(to_json).collect(),
-        HeaderValue::Table(table) => table.iter().map(|(name, value)| (name.clone(), to_json(value))).collect(),
+        HeaderValue::Array(values) => values.iter().map(|value| to_json(value, inner)).collect(),
+        HeaderValue::Table(table) => table.iter().map(|(name, value)| (name.clone(), to_json(value, inner))).collect(),
         HeaderValue::Void => Value::Null,
         integer => integer.as_integer().map_or(Value::Null, Value::from),
     }
@@ -66,8 +78,7 @@ fn from_json(value: &Value) -> HeaderValue {
         Value::String(text) => HeaderValue::text(text),
         Value::Array(values) => HeaderValue::Array(values.iter().map(from_json).collect()),
         Value::Object(members) => {
-            // A table's names are short strings.
-            let short = |name: &String| name.get(..255).unwrap_or(name).to_owned();
+            let short = |name: &String| first_bytes(name, SHORT_STRING).to_owned();
             HeaderValue::Table(members.iter().map(|(name, value)| (short(name), from_json(value))).collect())
         }
     }

@@ -3,15 +3,14 @@
 
 use std::time::SystemTime;
 
-use super::Reason;
 use super::{
-    HeaderValue, Message, headers,
-    message::{PERSISTENT, encoded_len, header_len},
+    HeaderValue, Message, Reason, headers,
+    message::{PERSISTENT, SHORT_STRING, first_bytes, header_len, short},
 };
 
 /// What our own headers take at most, in bytes.
 const OUR_HEADERS: usize = 8 * 1024;
-/// What the text of an error takes at most, in bytes.
+/// What the text of an error takes at most, in bytes; and the names of what was dropped.
 const ERROR_TEXT: usize = 2 * 1024;
 /// What the broker may add to a header on the way (`x-death` and its like), and what we leave free for it.
 const FRAME_RESERVE: usize = 4 * 1024;
@@ -37,7 +36,23 @@ pub(crate) struct Limits {
     pub(crate) frame_max: usize,
 }
 
-/// The copy of a message that failed, to be sent to `exchange` with `routing_key`. `fresh_id` is its id if it has none.
+/// How often the handler of the queue that this message came from has run on it, by what our own copy says; 0 for a
+/// message that did not come to this queue by the delay ladder, whatever it says: a stranger can write any header, and a dead
+/// letter that somebody moved carries the count of another queue.
+pub(crate) fn attempts_so_far(message: &Message) -> u32 {
+    let table = &message.properties.headers;
+    let queue = table.get(headers::QUEUE).and_then(HeaderValue::as_text).filter(|queue| !queue.is_empty());
+    let before = queue.and_then(|queue| message.routing_key.strip_suffix(queue));
+    if !before.is_some_and(|before| before.ends_with(".queue.")) {
+        return 0;
+    }
+    let attempts = table.get(headers::ATTEMPT).and_then(HeaderValue::as_integer);
+    // What is beyond any policy is forged too; so the next number is always one.
+    attempts.and_then(|attempts| u32::try_from(attempts).ok()).filter(|attempts| *attempts < u32::MAX).unwrap_or(0)
+}
+
+/// The copy of a message that failed, to be sent to `exchange` with `routing_key`. `fresh_id` is its id if it has none: the
+/// one that the run was given, where its envelope or the runtime had one.
 pub(crate) fn copy_of(
     message: &Message,
     failure: &Failure,
@@ -49,17 +64,34 @@ pub(crate) fn copy_of(
     let mut copy = message.clone();
     copy.exchange = exchange;
     copy.routing_key = routing_key;
-    let is_first_copy = !message.properties.headers.contains_key(headers::ORIGINAL_EXCHANGE);
-    set_aside(&mut copy, message, is_first_copy);
-    copy.properties.message_id.get_or_insert_with(fresh_id);
+    let is_first_copy = !says_where_it_came_from(message);
+    // What earlier copies left out is named again, with what this one does.
+    let earlier = copy.properties.headers.remove(headers::DROPPED).filter(|_| !is_first_copy);
+    let earlier = earlier.as_ref().and_then(HeaderValue::as_text).filter(|names| !names.is_empty());
+    let mut dropped: Vec<String> = earlier.map(str::to_owned).into_iter().collect();
+    set_aside(&mut copy, message, is_first_copy, &mut dropped);
+    let id = copy.properties.message_id.take().filter(|id| !id.is_empty()).unwrap_or_else(fresh_id);
+    copy.properties.message_id = short(&id);
     describe(&mut copy, message, failure, is_first_copy);
-    fit(&mut copy, limits);
+    fit(&mut copy, limits, &mut dropped);
+    if !dropped.is_empty() {
+        let names = HeaderValue::text(shortened(&dropped.join(", ")));
+        copy.properties.headers.insert(headers::DROPPED.to_owned(), names);
+    }
     copy
+}
+
+/// Whether an earlier copy noted the exchange and the routing key. Both are short strings; what is none of that is forged.
+fn says_where_it_came_from(message: &Message) -> bool {
+    [headers::ORIGINAL_EXCHANGE, headers::ORIGINAL_ROUTING_KEY].into_iter().all(|name| {
+        let value = message.properties.headers.get(name).and_then(HeaderValue::as_text);
+        value.is_some_and(|text| text.len() <= SHORT_STRING)
+    })
 }
 
 /// Takes off what the broker acts on. The first copy keeps the old values under `rabbitry-original-…`; in later ones they
 /// are the marks of our own ladder.
-fn set_aside(copy: &mut Message, message: &Message, is_first_copy: bool) {
+fn set_aside(copy: &mut Message, message: &Message, is_first_copy: bool, dropped: &mut Vec<String>) {
     let properties = &mut copy.properties;
     let old_mode = properties.delivery_mode.replace(PERSISTENT).filter(|mode| *mode != PERSISTENT);
     let expiration = properties.expiration.take();
@@ -69,7 +101,7 @@ fn set_aside(copy: &mut Message, message: &Message, is_first_copy: bool) {
         return;
     }
     let mut keep = |name: &str, value: HeaderValue| {
-        properties.headers.entry(format!("{}{name}", headers::ORIGINAL)).or_insert(value);
+        properties.headers.insert(format!("{}{name}", headers::ORIGINAL), value);
     };
     if let Some(expiration) = expiration {
         keep("expiration", HeaderValue::text(expiration));
@@ -81,9 +113,12 @@ fn set_aside(copy: &mut Message, message: &Message, is_first_copy: bool) {
         keep("delivery-mode", HeaderValue::I64(mode.into()));
     }
     for (name, value) in message.properties.headers.iter().filter(|(name, _)| headers::is_the_brokers(name)) {
-        // How often this queue delivered it is no property of the event, and a name must stay a short string.
-        if name != headers::DELIVERY_COUNT && name.len() + headers::ORIGINAL.len() <= 255 {
+        if name == headers::DELIVERY_COUNT {
+            // How often this queue delivered it is no property of the event.
+        } else if name.len() + headers::ORIGINAL.len() <= SHORT_STRING {
             keep(name, value.clone());
+        } else {
+            dropped.push(name.clone());
         }
     }
 }
@@ -99,81 +134,108 @@ fn describe(copy: &mut Message, message: &Message, failure: &Failure, is_first_c
     set(headers::QUEUE, HeaderValue::text(&failure.queue));
     let at = headers::format_time(failure.at).unwrap_or_default();
     set(headers::LAST_FAILURE, HeaderValue::text(&at));
-    table.entry(headers::FIRST_FAILURE.to_owned()).or_insert_with(|| HeaderValue::text(&at));
     if is_first_copy {
-        table.insert(headers::ORIGINAL_EXCHANGE.to_owned(), HeaderValue::text(&message.exchange));
-        table.insert(headers::ORIGINAL_ROUTING_KEY.to_owned(), HeaderValue::text(&message.routing_key));
+        set(headers::ORIGINAL_EXCHANGE, HeaderValue::text(&message.exchange));
+        set(headers::ORIGINAL_ROUTING_KEY, HeaderValue::text(&message.routing_key));
     }
+    let earlier = message.properties.headers.get(headers::FIRST_FAILURE).and_then(HeaderValue::as_text);
+    // Written anew, so that what is kept is a time and no more.
+    let first = earlier.filter(|_| !is_first_copy).and_then(headers::parse_time).and_then(headers::format_time);
+    set(headers::FIRST_FAILURE, HeaderValue::text(first.unwrap_or(at)));
 }
 
 /// The first 2 KiB of a text, cut between characters.
 fn shortened(text: &str) -> &str {
-    if text.len() <= ERROR_TEXT {
-        return text;
-    }
-    let end = (0..=ERROR_TEXT).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-    text.get(..end).unwrap_or_default()
+    first_bytes(text, ERROR_TEXT)
+}
+
+/// Whether every copy writes this header itself, in a length that we know. All others can be left out.
+fn is_always_written(name: &str) -> bool {
+    matches!(
+        name,
+        headers::ATTEMPT
+            | headers::REASON
+            | headers::ERROR
+            | headers::SERVICE
+            | headers::HANDLER
+            | headers::QUEUE
+            | headers::FIRST_FAILURE
+            | headers::LAST_FAILURE
+            | headers::ORIGINAL_EXCHANGE
+            | headers::ORIGINAL_ROUTING_KEY
+    )
+}
+
+/// Whether a copy made this header: those of every copy, and what it set aside.
+fn is_of_the_copy(name: &str) -> bool {
+    is_always_written(name) || name.starts_with(headers::ORIGINAL)
 }
 
 /// Leaves out headers, the largest first, until ours fit their limit and all fit one frame: the broker's answer to a
 /// header frame that is too large is the end of the connection.
-fn fit(copy: &mut Message, limits: Limits) {
-    let mut dropped = Vec::new();
-    let set_aside = |name: &str| {
-        name.starts_with(headers::ORIGINAL)
-            && name != headers::ORIGINAL_EXCHANGE
-            && name != headers::ORIGINAL_ROUTING_KEY
-    };
-    while ours(copy) > OUR_HEADERS {
-        match drop_largest(copy, set_aside) {
-            Some(name) => dropped.push(name),
-            None => break,
-        }
-    }
+fn fit(copy: &mut Message, limits: Limits, dropped: &mut Vec<String>) {
     let budget = limits.frame_max.saturating_sub(FRAME_RESERVE);
-    while copy.properties.encoded_len() + dropped_len(&dropped) > budget {
-        match drop_largest(copy, |name| !name.starts_with("rabbitry-") || set_aside(name)) {
-            Some(name) => dropped.push(name),
-            None => break,
-        }
+    fit_ours(copy, dropped);
+    drop_largest(copy, |copy| copy.properties.encoded_len(), budget, dropped, |name| !is_always_written(name));
+    // What has just been dropped is named in a header of ours.
+    fit_ours(copy, dropped);
+    // Only where a frame is of some 10 KiB or less. What a retry can't do without stays.
+    drop_largest(
+        copy,
+        |copy| copy.properties.encoded_len(),
+        budget,
+        dropped,
+        |name| {
+            !matches!(
+                name,
+                headers::ATTEMPT | headers::QUEUE | headers::ORIGINAL_EXCHANGE | headers::ORIGINAL_ROUTING_KEY
+            )
+        },
+    );
+}
+
+fn fit_ours(copy: &mut Message, dropped: &mut Vec<String>) {
+    let ours = |copy: &Message| {
+        let ours = copy.properties.headers.iter().filter(|(name, _)| is_of_the_copy(name));
+        ours.map(|(name, value)| header_len(name, value)).sum()
+    };
+    drop_largest(copy, ours, OUR_HEADERS, dropped, |name| is_of_the_copy(name) && !is_always_written(name));
+}
+
+/// Leaves out the largest headers of those that may go, until the length and the header that names them are no more than
+/// `most`.
+fn drop_largest(
+    copy: &mut Message,
+    length: impl Fn(&Message) -> usize,
+    most: usize,
+    dropped: &mut Vec<String>,
+    may_go: impl Fn(&str) -> bool,
+) {
+    let mut length = length(copy);
+    let mut names = dropped.iter().map(|name| name.len() + 2).sum();
+    if length + named_len(names) <= most {
+        return;
     }
-    if !dropped.is_empty() {
-        let mut names = dropped.join(", ");
-        if let Some(HeaderValue::Text(earlier)) = copy.properties.headers.get(headers::DROPPED) {
-            names = format!("{}, {names}", String::from_utf8_lossy(earlier));
-        }
-        copy.properties.headers.insert(headers::DROPPED.to_owned(), HeaderValue::text(shortened(&names)));
-    }
-}
-
-fn ours(copy: &Message) -> usize {
-    let ours = copy.properties.headers.iter().filter(|(name, _)| name.starts_with("rabbitry-"));
-    ours.map(|(name, value)| header_len(name, value)).sum()
-}
-
-/// What the header that names the dropped ones takes at most.
-fn dropped_len(dropped: &[String]) -> usize {
-    let names: usize = dropped.iter().map(|name| name.len() + 2).sum();
-    names.min(ERROR_TEXT) + headers::DROPPED.len() + 8
-}
-
-fn drop_largest(copy: &mut Message, may_go: impl Fn(&str) -> bool) -> Option<String> {
     let table = &mut copy.properties.headers;
-    let (name, _) =
-        table.iter().filter(|(name, _)| may_go(name)).max_by_key(|(name, value)| header_len(name, value))?;
-    let name = name.clone();
-    table.remove(&name);
-    Some(name)
+    let sizes = table.iter().filter(|(name, _)| may_go(name));
+    let mut sizes: Vec<_> = sizes.map(|(name, value)| (header_len(name, value), name.clone())).collect();
+    sizes.sort_unstable();
+    while let (true, Some((size, name))) = (length + named_len(names) > most, sizes.pop()) {
+        length -= size;
+        names += name.len() + 2;
+        table.remove(&name);
+        dropped.push(name);
+    }
 }
 
-/// What a message to be published takes of a frame; `None` if it fits with the reserve left free.
+/// What the header takes that names the dropped ones, by the length of their list: its name, type, length and text.
+fn named_len(names: usize) -> usize {
+    if names == 0 { 0 } else { 1 + headers::DROPPED.len() + 5 + names.min(ERROR_TEXT) }
+}
+
+/// The bytes by which the header of a message to be published is too long for a frame, with what the broker may add; `None`
+/// if it fits. Such a message must not be written: the broker's answer is the end of the connection.
 pub(crate) fn too_long_for_a_frame(message: &Message, limits: Limits) -> Option<usize> {
-    let length = message.properties.encoded_len();
-    (length > limits.frame_max.saturating_sub(FRAME_RESERVE)).then_some(encoded_len(&message.properties.headers))
-}
-
-/// How often the handler has run on this event, by its header.
-pub(crate) fn attempts_so_far(message: &Message) -> u32 {
-    let header = message.properties.headers.get(headers::ATTEMPT).and_then(HeaderValue::as_integer);
-    header.and_then(|attempts| u32::try_from(attempts).ok()).unwrap_or(0)
+    let most = limits.frame_max.saturating_sub(FRAME_RESERVE);
+    message.properties.encoded_len().checked_sub(most).filter(|excess| *excess > 0)
 }

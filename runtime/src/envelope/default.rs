@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 use serde_json::{Value, value::RawValue};
 
 use super::{Incoming, Message, headers, metadata_of};
-use crate::event::{DecodeError, EncodeError, EventSet, EventType, Metadata};
+use crate::event::{DecodeError, EncodeError, EventSet, EventType, Metadata, RESERVED, without_values};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -31,12 +31,12 @@ pub(super) fn decode(message: &Message) -> Result<Result<Incoming<'_>, String>, 
     }
     let body: Body<'_> = match serde_json::from_slice(&message.body) {
         Ok(body) => body,
-        Err(error) => return Ok(Err(error.to_string())),
+        Err(error) => return Ok(Err(without_values(&error))),
     };
     let mut metadata = metadata_of(message);
     if let Some(raw) = body.metadata {
         let members: Option<BTreeMap<String, Value>> = serde_json::from_str(raw.get()).map_err(|error| {
-            DecodeError::Body { format: "an envelope with an object as its `metadata`", reason: error.to_string() }
+            DecodeError::Body { format: "an envelope with an object as its `metadata`", reason: without_values(&error) }
         })?;
         merge(&mut metadata, members.unwrap_or_default());
     }
@@ -51,11 +51,11 @@ fn merge(metadata: &mut Metadata, mut members: BTreeMap<String, Value>) {
         Some(Value::Number(number)) => Some(number.to_string()),
         _ => None,
     };
-    let id = text("id");
+    let id = text("id").filter(|id| !id.is_empty());
     let source = text("source");
     let time = text("time").as_deref().and_then(headers::parse_time);
     let version = text("version").and_then(|version| version.parse().ok());
-    let correlation_id = text("correlationId");
+    let correlation_id = text("correlationId").filter(|id| !id.is_empty());
     metadata.causation_id = text("causationId");
     metadata.key = text("key");
     metadata.id = id.or(metadata.id.take());
@@ -102,7 +102,7 @@ impl Serialize for OnTheWire<'_> {
         if let Some(version) = metadata.version {
             map.serialize_entry("version", &version)?;
         }
-        for (name, value) in &metadata.entries {
+        for (name, value) in metadata.entries.iter().filter(|(name, _)| !RESERVED.contains(&name.as_str())) {
             map.serialize_entry(name, value)?;
         }
         map.end()

@@ -53,9 +53,9 @@ pub(crate) fn is_ours_or_the_brokers(name: &str) -> bool {
     name.starts_with("rabbitry-") || is_the_brokers(name) || name == TRACE_PARENT || name == TRACE_STATE
 }
 
-/// Whether the broker acts on a header of this name.
+/// Whether the broker acts on a header of this name. It tells capitals from small letters, so `X-Tenant` is a sender's own.
 pub(crate) fn is_the_brokers(name: &str) -> bool {
-    name == CC || name == BCC || name.get(..2).is_some_and(|start| start.eq_ignore_ascii_case("x-"))
+    name == CC || name == BCC || name.starts_with("x-")
 }
 
 /// A time as our headers and the envelope write it: RFC 3339, UTC, milliseconds.

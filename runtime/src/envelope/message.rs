@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     time::{Duration, SystemTime},
 };
 
@@ -11,12 +12,24 @@ use bytes::Bytes;
 pub(crate) const PERSISTENT: u8 = 2;
 
 /// A message on its way to an exchange, or as it came from a queue.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub(crate) struct Message {
     pub(crate) exchange: String,
     pub(crate) routing_key: String,
     pub(crate) properties: Properties,
     pub(crate) body: Bytes,
+}
+
+/// Shows the body's size only: it may hold what must not reach a log.
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message")
+            .field("exchange", &self.exchange)
+            .field("routing_key", &self.routing_key)
+            .field("properties", &self.properties)
+            .field("bytes", &self.body.len())
+            .finish()
+    }
 }
 
 /// The fourteen properties of `basic`.
@@ -142,9 +155,18 @@ impl Properties {
     }
 }
 
-/// A text as one of AMQP's short strings, which hold 255 bytes; `None` if it does not fit.
+/// What one of AMQP's short strings holds, in bytes: properties and the names of headers are such.
+pub(crate) const SHORT_STRING: usize = 255;
+
+/// A text as a short string; `None` if it does not fit.
 pub(crate) fn short(text: &str) -> Option<String> {
-    (text.len() <= 255).then(|| text.to_owned())
+    (text.len() <= SHORT_STRING).then(|| text.to_owned())
+}
+
+/// The beginning of a text, of at most so many bytes, cut between characters.
+pub(crate) fn first_bytes(text: &str, most: usize) -> &str {
+    let end = (0..=most.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    text.get(..end).unwrap_or_default()
 }
 
 /// A time as the property `timestamp`.

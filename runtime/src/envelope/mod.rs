@@ -106,11 +106,13 @@ fn common_properties(event_type: &EventType, metadata: &Metadata) -> Properties 
 fn metadata_of(message: &Message) -> Metadata {
     let properties = &message.properties;
     let text = |name| properties.headers.get(name).and_then(HeaderValue::as_text).map(str::to_owned);
+    // An empty id would make equal what has nothing in common.
+    let id = |id: &Option<String>| id.clone().filter(|id| !id.is_empty());
     Metadata {
-        id: properties.message_id.clone(),
+        id: id(&properties.message_id),
         source: properties.app_id.clone(),
         time: properties.timestamp.and_then(message::time),
-        correlation_id: properties.correlation_id.clone(),
+        correlation_id: id(&properties.correlation_id),
         trace_parent: text(headers::TRACE_PARENT),
         trace_state: text(headers::TRACE_STATE),
         ..Metadata::default()

@@ -118,3 +118,6 @@ pub struct InvalidEventName {
     /// What is wrong, and what would be right.
     pub reason: String,
 }
+
+#[cfg(test)]
+mod tests;

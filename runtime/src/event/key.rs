@@ -39,3 +39,6 @@ macro_rules! displayed_key {
 }
 
 displayed_key!(u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize bool char uuid::Uuid);
+
+#[cfg(test)]
+mod tests;

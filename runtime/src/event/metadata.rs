@@ -136,3 +136,6 @@ pub struct InvalidEntry {
     /// What is wrong with it.
     pub reason: &'static str,
 }
+
+#[cfg(test)]
+mod tests;

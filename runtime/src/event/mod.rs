@@ -15,10 +15,12 @@ use serde::{Serialize, de::DeserializeOwned};
 
 pub use any::{AnyEvent, InvalidEventName};
 pub use key::Key;
-pub(crate) use metadata::check_entry;
 pub use metadata::{InvalidEntry, Metadata};
 pub use payload::{DecodeError, EncodeError, Payload};
 pub use set::{EventSet, Events};
+
+pub(crate) use metadata::{RESERVED, check_entry};
+pub(crate) use payload::without_values;
 
 /// Something that happened, with a name that the whole system knows it by.
 ///

@@ -1,15 +1,28 @@
 //! An event's data on its way in or out, apart from any envelope.
 
+use std::fmt;
+
 use serde::de::DeserializeOwned;
 
 use super::{EventSet, Events};
 
 /// The data of a received event, not yet decoded: its name and its JSON.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Payload<'a> {
     name: &'a str,
     version: u32,
     data: &'a [u8],
+}
+
+/// Shows the name and the size only: the data may hold what must not reach a log.
+impl fmt::Debug for Payload<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Payload")
+            .field("name", &self.name)
+            .field("version", &self.version)
+            .field("bytes", &self.data.len())
+            .finish()
+    }
 }
 
 impl<'a> Payload<'a> {
@@ -34,7 +47,8 @@ impl<'a> Payload<'a> {
     /// # Errors
     /// The data is not JSON, or not of this type; the error says where.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, DecodeError> {
-        serde_json::from_slice(self.data).map_err(|source| DecodeError::Data { event: self.name.to_owned(), source })
+        serde_json::from_slice(self.data)
+            .map_err(|error| DecodeError::Data { event: self.name.to_owned(), reason: without_values(&error) })
     }
 
     /// The error of a set that does not hold this event.
@@ -56,12 +70,13 @@ impl<'a> Payload<'a> {
 #[non_exhaustive]
 pub enum DecodeError {
     /// The event's data is not of the handler's type.
-    #[error("the data of event `{event}` does not fit its type: {source}")]
+    #[error("the data of event `{event}` does not fit its type: {reason}")]
     Data {
         /// The event's name.
         event: String,
-        /// What serde found, with line and column within the data.
-        source: serde_json::Error,
+        /// What serde found, with line and column within the data, but without the value: it may be one that must not
+        /// reach a log or a list of dead letters. What a `Deserialize` of yours says stands as it is.
+        reason: String,
     },
     /// The event is none that the handler takes.
     #[error(
@@ -100,3 +115,21 @@ pub struct EncodeError {
     /// What serde could not write (a map with keys that are no strings, for example).
     pub source: serde_json::Error,
 }
+
+/// What serde_json says of an error, less the value that it found: `string "secret"` is just `string`.
+pub(crate) fn without_values(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    for start in ["invalid type: ", "invalid value: ", "unknown variant"] {
+        if let Some(found) = text.strip_prefix(start) {
+            // The value can hold anything; what was expected comes last.
+            let expected = found.rfind(", expected ").or_else(|| found.rfind(" at line ")).unwrap_or(found.len());
+            let (found, expected) = found.split_at_checked(expected).unwrap_or_default();
+            let kind = found.split(['`', '"']).next().unwrap_or_default();
+            return format!("{start}{}{expected}", kind.trim_end());
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

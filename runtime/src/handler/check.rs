@@ -2,7 +2,7 @@
 //!
 //! The macros write calls of these functions into a `const`, so a mistake is a compile error at the user's own words.
 
-use std::{borrow::Cow, future::Future};
+use std::{borrow::Cow, fmt, future::Future};
 
 use super::{Argument, HandlerError, Outcome, Takes};
 use crate::event::{EventType, Events};
@@ -126,16 +126,34 @@ pub const fn distinct(events: &[EventType], index: usize) {
     }
 }
 
+/// A field of an event or payload, as the event's `Debug` shows it.
+pub fn shown<T: Shown>(field: &T) -> &dyn fmt::Debug {
+    field
+}
+
+/// What has a `Debug`: all fields of an event but the `#[sensitive]` ones.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be part of an event: it has no `Debug`",
+    label = "cannot be shown",
+    note = "annotate a type of yours with `#[rabbitry::payload]`: it derives `Debug` and all else that a part of an event needs; a field that is not to be shown is `#[sensitive]`"
+)]
+pub trait Shown: fmt::Debug {}
+
+#[diagnostic::do_not_recommend]
+impl<T: fmt::Debug> Shown for T {}
+
 /// What a handler can return that publishes nothing: `()`, or a `Result` of it.
 #[diagnostic::on_unimplemented(
     message = "a `broadcast` handler cannot return `{Self}`",
     label = "every instance would publish it",
-    note = "a `broadcast` handler returns `()` or `Result<(), E>`: each instance gets the event, so what one handler is to say belongs into a handler without `broadcast`"
+    note = "a `broadcast` handler returns `()` or `Result<(), E>`: each instance gets the event, so what one of them is to say belongs into a handler without `broadcast`",
+    note = "`E` is anything that `?` turns into `rabbitry::HandlerError`: your error types, `anyhow::Error`, strings"
 )]
 pub trait Silent: Outcome {}
 
 impl Silent for () {}
 
+#[diagnostic::do_not_recommend]
 impl<E: Into<HandlerError> + Send + 'static> Silent for Result<(), E> {}
 
 /// A future: what a function that is a handler returns if it is not `async` itself.

@@ -94,3 +94,6 @@ impl Returned {
 pub(crate) fn fresh_id() -> String {
     uuid::Uuid::now_v7().to_string()
 }
+
+#[cfg(test)]
+mod tests;

@@ -33,12 +33,12 @@ pub enum PublishError {
         limit: usize,
     },
     /// Properties and headers take more than a frame. Nothing was sent.
-    #[error("event `{event}` has {size} bytes of headers, more than fit a frame; put them into its data")]
+    #[error("event `{event}` has headers that are {excess} bytes too long for a frame; put them into its data")]
     HeadersTooLarge {
         /// The event's name.
         event: String,
-        /// The size of the headers in bytes.
-        size: usize,
+        /// By how many bytes they are too long.
+        excess: usize,
     },
     /// The delay is no length of time. Nothing was sent.
     #[error("event `{event}` is to wait, but {reason}")]

@@ -76,7 +76,7 @@ impl Outgoing {
             return Err(PublishError::TooLarge { event: event_name(message), size, limit });
         }
         match too_long_for_a_frame(message, self.limits()) {
-            Some(size) => Err(PublishError::HeadersTooLarge { event: event_name(message), size }),
+            Some(excess) => Err(PublishError::HeadersTooLarge { event: event_name(message), excess }),
             None => Ok(()),
         }
     }

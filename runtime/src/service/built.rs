@@ -48,7 +48,7 @@ impl BuiltService {
     /// The broker refuses the service or its plan.
     pub async fn declare(self) -> Result<(), StartError> {
         let link = self.link("declaring", TopologyMode::Declare);
-        link.first().await.map_err(|error| StartError::new(&self.name, &self.address, error))?;
+        link.first(false).await.map_err(|error| StartError::new(&self.name, &self.address, error))?;
         link.close().await;
         Ok(())
     }
@@ -61,9 +61,9 @@ impl BuiltService {
         let refused = |error| StartError::new(&self.name, &self.address, error);
         let publishing = Arc::new(self.link("publishing", self.mode));
         let consuming = (!self.handlers.is_empty()).then(|| Arc::new(self.link("consuming", self.mode)));
-        publishing.first().await.map_err(refused)?;
+        publishing.first(false).await.map_err(refused)?;
         if let Some(consuming) = &consuming
-            && let Err(error) = consuming.first().await
+            && let Err(error) = consuming.first(true).await
         {
             publishing.close().await;
             return Err(refused(error));

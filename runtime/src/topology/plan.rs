@@ -50,7 +50,7 @@ pub(crate) fn dead_letter_exchange() -> String {
 }
 
 /// The queue of the dead letters of a work queue.
-pub(crate) fn dead_letter_queue(queue: &str) -> String {
+pub(super) fn dead_letter_queue(queue: &str) -> String {
     format!("{queue}.dead")
 }
 

@@ -56,16 +56,20 @@ impl Link {
         }
     }
 
-    /// The first connection: waits while the broker cannot be reached, and gives up when it says no.
+    /// The first connection: waits while the broker cannot be reached, and gives up when it says no. The topology may be
+    /// `declared` already, by the service's other connection.
     ///
     /// # Errors
     /// The broker refuses us (credentials, virtual host) or the plan (an object with other arguments).
-    pub(crate) async fn first(&self) -> Result<Arc<Connection>, TransportError> {
+    pub(crate) async fn first(&self, declared: bool) -> Result<(), TransportError> {
         let mut current = self.current.lock().await;
         let mut backoff = Backoff::default();
         loop {
-            match self.attempt().await {
-                Ok(connection) => return Ok(Arc::clone(current.insert(connection))),
+            match self.attempt(declared).await {
+                Ok(connection) => {
+                    *current = Some(connection);
+                    return Ok(());
+                }
                 Err(refused @ TransportError::Refused { .. }) => return Err(refused),
                 Err(lost) => self.wait(&mut backoff, &lost).await,
             }
@@ -83,7 +87,7 @@ impl Link {
             if let Some(dead) = current.take() {
                 tracing::warn!(connection = self.name, reason = reason(&dead), "lost the connection to RabbitMQ");
             }
-            match self.attempt().await {
+            match self.attempt(false).await {
                 Ok(connection) => {
                     tracing::info!(connection = self.name, "connected to RabbitMQ again");
                     *current = Some(connection);
@@ -106,10 +110,10 @@ impl Link {
         }
     }
 
-    async fn attempt(&self) -> Result<Arc<Connection>, TransportError> {
+    async fn attempt(&self, declared: bool) -> Result<Arc<Connection>, TransportError> {
         let connection = Connection::connect(&self.address, &self.name, &self.clock).await?;
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = connection.state();
-        if let Err(error) = connection.declare(&self.topology, self.mode).await {
+        if !declared && let Err(error) = connection.declare(&self.topology, self.mode).await {
             connection.close().await;
             return Err(error);
         }

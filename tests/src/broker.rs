@@ -1,0 +1,206 @@
+//! Private RabbitMQ nodes, and a virtual host of its own for each test.
+
+use std::{path::Path, process::Stdio};
+
+use tokio::process::Command;
+
+use crate::{Client, within};
+
+/// A RabbitMQ node of ours, that ends with this process at the latest.
+#[derive(Clone, Debug)]
+pub struct Node {
+    name: String,
+    url: String,
+    management: String,
+}
+
+impl Node {
+    /// The node that tests share who do it no harm: 3.10, or 4.0 with `RABBITMQ=4`.
+    pub async fn shared() -> Self {
+        let name = if is_4() { "tests-4" } else { "tests-3" };
+        Self::start(name, &[]).await
+    }
+
+    /// A node for one test, that it may kill, freeze or configure with lines of `rabbitmq.conf`.
+    pub async fn private(test: &str, settings: &[&str]) -> Self {
+        let line = if is_4() { "4" } else { "3" };
+        Self::start(&format!("tests-{line}-{}", test.replace('_', "-")), settings).await
+    }
+
+    async fn start(name: &str, settings: &[&str]) -> Self {
+        let process = std::process::id().to_string();
+        let mut arguments = vec!["start", name, "--while", &process];
+        for setting in settings {
+            arguments.extend(["--set", setting]);
+        }
+        let url = script(&arguments).await.lines().last().unwrap_or_default().to_owned();
+        assert!(url.starts_with("amqp://"), "scripts/rabbitmq start printed no URL but `{url}`");
+        let management = script(&["management", name]).await;
+        Self { name: name.to_owned(), url, management }
+    }
+
+    /// Starts it again, with its data, after [`kill`](Self::kill) or [`stop`](Self::stop).
+    pub async fn restart(&self) {
+        script(&["start", &self.name]).await;
+    }
+
+    /// Kills it with -9.
+    pub async fn kill(&self) {
+        script(&["kill", &self.name]).await;
+    }
+
+    /// Stops it well.
+    pub async fn stop(&self) {
+        script(&["stop", &self.name]).await;
+    }
+
+    /// Stops all its processes from running, without ending them.
+    pub async fn freeze(&self) {
+        script(&["freeze", &self.name]).await;
+    }
+
+    /// Lets them run again.
+    pub async fn thaw(&self) {
+        script(&["thaw", &self.name]).await;
+    }
+
+    /// Runs `rabbitmqctl` with these arguments and returns what it prints.
+    pub async fn ctl(&self, arguments: &[&str]) -> String {
+        script(&[&["ctl", &self.name], arguments].concat()).await
+    }
+}
+
+/// A virtual host of its own on a node, removed in the end.
+#[derive(Debug)]
+pub struct TestBroker {
+    node: Node,
+    vhost: String,
+}
+
+impl TestBroker {
+    /// One on the shared node.
+    pub async fn new() -> Self {
+        crate::log();
+        Self::on(&Node::shared().await).await
+    }
+
+    /// One on this node.
+    pub async fn on(node: &Node) -> Self {
+        let broker = Self { node: node.clone(), vhost: format!("test-{}", uuid::Uuid::now_v7()) };
+        let (vhost, permissions) = (broker.api("vhosts", ""), broker.api("permissions", "/guest"));
+        within(
+            "making a virtual host",
+            blocking(move || {
+                put(&vhost, "{}");
+                put(&permissions, r#"{"configure":".*","write":".*","read":".*"}"#);
+            }),
+        )
+        .await;
+        broker
+    }
+
+    /// The node that it is on.
+    #[must_use]
+    pub fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn vhost(&self) -> &str {
+        &self.vhost
+    }
+
+    /// Its URL, for services.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.url_of("guest")
+    }
+
+    /// The same for another user, whose password is the name.
+    #[must_use]
+    pub fn url_of(&self, user: &str) -> String {
+        let host = self.node.url.trim_start_matches("amqp://guest:guest@").trim_end_matches("%2f");
+        format!("amqp://{user}:{user}@{host}{}", self.vhost)
+    }
+
+    /// Makes a user with these permissions here, whose password is the name.
+    pub async fn add_user(&self, name: &str, configure: &str, write: &str, read: &str) {
+        let user = format!("{}/api/users/{name}", self.node.management);
+        let permissions = self.api("permissions", &format!("/{name}"));
+        let password = serde_json::json!({ "password": name, "tags": "" }).to_string();
+        let rights = serde_json::json!({ "configure": configure, "write": write, "read": read }).to_string();
+        within(
+            "making a user",
+            blocking(move || {
+                put(&user, &password);
+                put(&permissions, &rights);
+            }),
+        )
+        .await;
+    }
+
+    /// A plain AMQP client.
+    pub async fn client(&self) -> Client {
+        Client::connect(&self.url()).await
+    }
+
+    /// Closes every connection to this virtual host, as an operator does. Returns once they are told.
+    pub async fn close_connections(&self) {
+        self.node.ctl(&["close_all_connections", "--vhost", &self.vhost, "by the operator"]).await;
+    }
+
+    /// The names of the open connections, as services name theirs.
+    pub async fn connections(&self) -> Vec<String> {
+        let printed =
+            self.node.ctl(&["-q", "list_connections", "vhost", "client_properties", "--no-table-headers"]).await;
+        let ours = printed.lines().filter(|line| line.starts_with(&self.vhost));
+        ours.filter_map(|line| line.split("\"connection_name\",\"").nth(1)?.split('"').next().map(str::to_owned))
+            .collect()
+    }
+
+    /// Runs `rabbitmqctl` for this virtual host: `list_queues`, `list_bindings` and so on.
+    pub async fn list(&self, what: &str, columns: &[&str]) -> Vec<Vec<String>> {
+        let arguments = [&["-q", what, "-p", &self.vhost, "--no-table-headers"], columns].concat();
+        let printed = self.node.ctl(&arguments).await;
+        printed.lines().map(|line| line.split('\t').map(str::to_owned).collect()).collect()
+    }
+
+    fn api(&self, what: &str, rest: &str) -> String {
+        format!("{}/api/{what}/{}{rest}", self.node.management, self.vhost)
+    }
+}
+
+impl Drop for TestBroker {
+    fn drop(&mut self) {
+        // A node that was killed or stopped has nothing left to clean, and goes with this process.
+        let _ = ureq::delete(self.api("vhosts", "")).header("authorization", GUEST).call();
+    }
+}
+
+/// guest:guest.
+const GUEST: &str = "Basic Z3Vlc3Q6Z3Vlc3Q=";
+
+fn put(url: &str, body: &str) {
+    let request = ureq::put(url).header("authorization", GUEST).header("content-type", "application/json");
+    if let Err(error) = request.send(body) {
+        panic!("PUT {url}: {error}");
+    }
+}
+
+async fn blocking(work: impl FnOnce() + Send + 'static) {
+    tokio::task::spawn_blocking(work).await.expect("the request is made");
+}
+
+fn is_4() -> bool {
+    std::env::var("RABBITMQ").is_ok_and(|line| line.starts_with('4'))
+}
+
+async fn script(arguments: &[&str]) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(|root| root.join("scripts/rabbitmq"));
+    let path = path.expect("the tests lie in a folder of the project");
+    let output = Command::new(&path).args(arguments).stdin(Stdio::null()).stderr(Stdio::inherit()).output();
+    let output = output.await.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    assert!(output.status.success(), "scripts/rabbitmq {arguments:?} failed: {}", output.status);
+    String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+}
