@@ -7,6 +7,11 @@ mod broker;
 mod client;
 mod record;
 
+// The README's code compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
+
 use std::time::Duration;
 
 pub use books::Books;

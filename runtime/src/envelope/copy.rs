@@ -67,7 +67,7 @@ pub(crate) fn copy_of(
     let is_first_copy = !says_where_it_came_from(message);
     // What earlier copies left out is named again, with what this one does.
     let earlier = copy.properties.headers.remove(headers::DROPPED).filter(|_| !is_first_copy);
-    let earlier = earlier.as_ref().and_then(HeaderValue::as_text).filter(|names| !names.is_empty());
+    let earlier = earlier.as_ref().and_then(HeaderValue::as_text);
     let mut dropped: Vec<String> = earlier.map(str::to_owned).into_iter().collect();
     set_aside(&mut copy, message, is_first_copy, &mut dropped);
     let id = copy.properties.message_id.take().filter(|id| !id.is_empty()).unwrap_or_else(fresh_id);

@@ -10,7 +10,8 @@ const NAMESPACE: Uuid = Uuid::from_u128(0x9b1c_57f0_6c1e_4a55_8f0a_4d1f_52ab_b11
 pub(crate) struct Derivation<'a> {
     /// The id of the event that was handled.
     pub(crate) cause: &'a str,
-    /// The queue of the handler: two handlers of one event say different things.
+    /// The queue of the handler: two handlers of one event say different things. So do two instances of a broadcast
+    /// handler: each has a queue of its own, by the name that the broker gave it.
     pub(crate) queue: &'a str,
     /// The name of the returned event.
     pub(crate) event: &'a str,

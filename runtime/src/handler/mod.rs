@@ -2,7 +2,11 @@
 //! It knows nothing of queues, acknowledgements or connections.
 
 mod argument;
-#[allow(clippy::panic, clippy::indexing_slicing, reason = "the compiler runs it: there a panic is an error at the user's token")]
+#[allow(
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "the compiler runs it: there a panic is an error at the user's token"
+)]
 pub mod check;
 mod error;
 mod function;

@@ -67,12 +67,6 @@ struct InFlight {
 
 type Answered = Result<(Confirmed, Option<Returned>), TransportError>;
 
-/// Why a channel is not used any longer.
-enum End {
-    Closed,
-    Lost(TransportError),
-}
-
 impl Pipeline {
     pub(crate) fn new(
         jobs: Jobs,
@@ -109,8 +103,8 @@ impl Pipeline {
             self.frame_max.store(connection.frame_max(), Ordering::Relaxed);
             let reason = match connection.publish_channel().await {
                 Ok(channel) => match self.serve(&connection, channel, &mut backoff).await {
-                    End::Closed => break,
-                    End::Lost(reason) => reason,
+                    Ok(()) => break,
+                    Err(reason) => reason,
                 },
                 Err(reason) => reason,
             };
@@ -136,75 +130,53 @@ impl Pipeline {
         }
     }
 
-    async fn serve(&mut self, connection: &Connection, mut channel: PublishChannel, backoff: &mut Backoff) -> End {
+    /// Publishes by a channel until it is lost, or all is done and no more will come.
+    async fn serve(
+        &mut self,
+        connection: &Connection,
+        mut channel: PublishChannel,
+        backoff: &mut Backoff,
+    ) -> Result<(), TransportError> {
         // Nobody waits for what its caller has given up.
         self.unconfirmed.retain(|_, job| !job.is_abandoned());
         self.suspects = self.suspects.min(self.unconfirmed.len());
         let mut flight = InFlight::default();
-        if let Err(reason) = self.send_again(&mut channel, &mut flight).await {
-            return End::Lost(reason);
-        }
+        self.send_again(&mut channel, &mut flight).await?;
         let mut state = connection.state();
         let mut batch = Vec::with_capacity(BATCH);
-        loop {
+        let mut drained = false;
+        while !(drained && flight.is_empty()) {
             let barrier = self.unrouted == Unrouted::Fail && !flight.is_empty();
-            let idle = flight.is_empty() && self.unconfirmed.is_empty();
             tokio::select! {
                 biased;
                 Some((number, answer)) = flight.confirms.next(), if !flight.confirms.is_empty() => {
-                    if let Err(reason) = self.answered(&mut flight, number, answer) {
-                        return End::Lost(reason);
-                    }
+                    self.answered(&mut flight, number, answer)?;
                     *backoff = Backoff::default();
                 }
                 Some(number) = flight.resting.next(), if !flight.resting.is_empty() => {
-                    if let Err(reason) = self.write(&mut channel, &mut flight, &[number]).await {
-                        return End::Lost(reason);
-                    }
+                    self.write(&mut channel, &mut flight, &[number]).await?;
                 }
-                count = self.jobs.recv_many(&mut batch, BATCH), if !barrier => {
-                    if count == 0 && idle {
-                        return End::Closed;
-                    } else if count == 0 {
-                        // Closed and drained: only confirms are waited for. This branch would be ready for ever.
-                        return self.drain(&mut channel, flight).await;
-                    }
+                count = self.jobs.recv_many(&mut batch, BATCH), if !barrier && !drained => {
+                    drained = count == 0;
                     let first = self.next;
                     for job in batch.drain(..) {
                         self.unconfirmed.insert(self.next, job);
                         self.next += 1;
                     }
                     let numbers: Vec<u64> = (first..self.next).collect();
-                    if let Err(reason) = self.write(&mut channel, &mut flight, &numbers).await {
-                        return End::Lost(reason);
-                    }
+                    self.write(&mut channel, &mut flight, &numbers).await?;
                 }
                 () = self.closing.cancelled(), if !self.jobs.is_closed() => self.jobs.close(),
                 // Confirms in flight tell of a loss themselves; this is for when there are none.
                 () = lost(&mut state), if flight.confirms.is_empty() => {
-                    return End::Lost(TransportError::lost("the connection is gone"));
+                    return Err(TransportError::lost("the connection is gone"));
                 }
             }
         }
-    }
-
-    /// No more jobs will come: waits for what is on its way.
-    async fn drain(&mut self, channel: &mut PublishChannel, mut flight: InFlight) -> End {
-        while !flight.is_empty() {
-            tokio::select! {
-                Some((number, answer)) = flight.confirms.next(), if !flight.confirms.is_empty() => {
-                    if let Err(reason) = self.answered(&mut flight, number, answer) {
-                        return End::Lost(reason);
-                    }
-                }
-                Some(number) = flight.resting.next(), if !flight.resting.is_empty() => {
-                    if let Err(reason) = self.write(channel, &mut flight, &[number]).await {
-                        return End::Lost(reason);
-                    }
-                }
-            }
+        if let Err(reason) = channel.close().await {
+            tracing::debug!(%reason, "the publishing channel did not close well; all was confirmed");
         }
-        End::Closed
+        Ok(())
     }
 
     /// What an earlier channel left unconfirmed goes first, in its order; suspects one at a time.

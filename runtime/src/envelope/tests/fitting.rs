@@ -111,6 +111,31 @@ fn a_name_too_long_to_be_set_aside_is_named() {
 }
 
 #[test]
+fn a_header_without_a_name_is_dropped_once() {
+    let mut original = message("a", "1");
+    original.properties.headers = headers_of([("", text(&"b".repeat(130_000)))]);
+    let first = copy(&original, &failure(1), 131_072);
+    check_fits(&first, 131_072);
+    assert_eq!(dropped(&first), [""]);
+    assert_eq!(copy(&first, &failure(1), 131_072).properties, first.properties);
+}
+
+#[test]
+fn what_is_dropped_for_the_frame_is_named_within_our_limit() {
+    let mut original = message("a", "1");
+    let aside = (0..40).map(|n| (format!("x-{n:02}"), text(&"v".repeat(150))));
+    // Their names alone are more than what the set-aside headers leave of the limit.
+    let own = (0..10).map(|n| (format!("{n}{}", "n".repeat(254)), text(&"v".repeat(13_000))));
+    original.properties.headers = aside.chain(own).collect();
+    let aside_alone =
+        |copy: &Message| copy.properties.headers.keys().filter(|name| name.starts_with("rabbitry-o")).count();
+    let first = copy(&original, &failure(1), 65_536);
+    check_fits(&first, 65_536);
+    assert!(aside_alone(&first) < 42, "none of them had to go");
+    assert!(dropped(&first)[0].starts_with('9'));
+}
+
+#[test]
 fn what_was_dropped_earlier_stays_named() {
     let mut original = message("a", "1");
     original.properties.headers = headers_of([("x-big", text(&"b".repeat(9000)))]);

@@ -19,6 +19,7 @@ use crate::{
 /// wrong messages.
 pub(crate) struct PublishChannel {
     channel: Channel,
+    clock: Arc<dyn Clock>,
 }
 
 /// A confirm that is on its way. Poll it to its end: one that is dropped stays in memory as long as its channel.
@@ -27,7 +28,7 @@ pub(crate) struct Confirm(PublisherConfirm);
 impl PublishChannel {
     pub(super) async fn open(channel: Channel, clock: &Arc<dyn Clock>) -> Result<Self, TransportError> {
         answered(clock, "asking for confirms", channel.confirm_select(ConfirmSelectOptions::default())).await?;
-        Ok(Self { channel })
+        Ok(Self { channel, clock: Arc::clone(clock) })
     }
 
     /// Writes messages to the socket, in their order, and returns when they are written: one result each. `mandatory` ones
@@ -38,6 +39,11 @@ impl PublishChannel {
     ) -> Vec<Result<Confirm, TransportError>> {
         // All are polled once, in order, before any is waited for: one write for many.
         join_all(batch.map(|(message, mandatory)| publish(&self.channel, message, mandatory))).await
+    }
+
+    /// Closes. Nothing may be on its way.
+    pub(crate) async fn close(self) -> Result<(), TransportError> {
+        answered(&self.clock, "closing a channel", self.channel.close(200, "OK".into())).await
     }
 }
 

@@ -1,0 +1,114 @@
+//! The rules of this house that a test can see.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// The modules of the runtime, from the core to the edge: each may use what stands before it.
+const LAYERS: [&str; 10] =
+    ["time", "event", "envelope", "topology", "retry", "handler", "subscription", "transport", "publisher", "consumer"];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files
+}
+
+/// The code of a file: no comments, and nothing from its tests on.
+fn code(path: &Path) -> String {
+    let text = fs::read_to_string(path).unwrap();
+    let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+    code.lines().filter(|line| !line.trim_start().starts_with("//")).map(|line| format!("{line}\n")).collect()
+}
+
+fn is_test(path: &Path) -> bool {
+    path.components().any(|part| part.as_os_str() == "tests") || path.ends_with("tests.rs")
+}
+
+#[test]
+fn only_the_amqp_transport_names_lapin() {
+    let source = root().join("runtime/src");
+    for path in rust_files(&source) {
+        if !path.starts_with(source.join("transport/amqp")) {
+            assert!(!code(&path).contains("lapin::"), "{} names lapin", path.display());
+        }
+    }
+}
+
+#[test]
+fn dependencies_point_to_the_core() {
+    let source = root().join("runtime/src");
+    for (position, layer) in LAYERS.iter().enumerate() {
+        let folder = source.join(layer);
+        let files = if folder.is_dir() { rust_files(&folder) } else { vec![source.join(format!("{layer}.rs"))] };
+        for path in files.iter().filter(|path| !is_test(path)) {
+            for used in uses(&code(path)) {
+                let above = LAYERS.iter().skip(position + 1).any(|above| *above == used) || used == "service";
+                assert!(!above, "{} uses `{used}`, which stands above `{layer}`", path.display());
+            }
+        }
+    }
+}
+
+/// The modules of the crate that a file uses.
+fn uses(code: &str) -> Vec<String> {
+    let mut used = Vec::new();
+    for (position, _) in code.match_indices("crate::") {
+        let rest = &code[position + "crate::".len()..];
+        match rest.strip_prefix('{') {
+            // The names at the first level of the braces.
+            Some(list) => {
+                let mut depth = 0;
+                let mut name = String::new();
+                for letter in list.chars() {
+                    match letter {
+                        '{' => depth += 1,
+                        '}' if depth == 0 => break,
+                        '}' => depth -= 1,
+                        ',' if depth == 0 => used.push(std::mem::take(&mut name)),
+                        _ if depth == 0 => name.push(letter),
+                        _ => {}
+                    }
+                }
+                used.push(name);
+            }
+            None => used.push(rest.chars().take_while(|letter| letter.is_alphanumeric() || *letter == '_').collect()),
+        }
+    }
+    used.iter().filter_map(|name| name.trim().split("::").next()).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_core_does_no_io_and_holds_no_clock() {
+    let source = root().join("runtime/src");
+    let files = ["event", "envelope", "topology"].iter().flat_map(|core| rust_files(&source.join(core)));
+    for path in files.chain([source.join("retry.rs")]).filter(|path| !is_test(path)) {
+        let code = code(&path);
+        for forbidden in ["tokio", "std::fs", "std::net", "std::env", "::now()", "fastrand", "tracing"] {
+            assert!(!code.contains(forbidden), "{} uses {forbidden}", path.display());
+        }
+    }
+}
+
+#[test]
+fn what_the_architecture_names_is_there() {
+    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    for path in text.split('`').filter(|word| word.contains('/') && !word.contains(' ') && !word.contains('…')) {
+        assert!(
+            [".", "runtime/src", "tests"].iter().any(|base| root().join(base).join(path).exists()),
+            "ARCHITECTURE.md names `{path}`, which is not there"
+        );
+    }
+}
