@@ -34,8 +34,19 @@ pub(crate) fn expand(kind: Kind, input: &DeriveInput, options: &Options, marks: 
     let debug = debug::expand(input, marks);
     let event = (kind == Kind::Event).then(|| event(input, options, marks));
     let cfg = debug::cfgs(&input.attrs);
+    // Before the type: of a field that lacks all that its type's derives need, the compiler first tells what is told here, which
+    // names `#[payload]`.
     quote! {
         #outer_import
+
+        #(#cfg)*
+        #[allow(deprecated, unused_qualifications)]
+        const _: () = {
+            #inner_import
+            #debug
+            #event
+        };
+
         #[derive(
             #path::__private::serde::Serialize,
             #path::__private::serde::Deserialize,
@@ -44,14 +55,6 @@ pub(crate) fn expand(kind: Kind, input: &DeriveInput, options: &Options, marks: 
         #[serde(crate = #serde)]
         #[schemars(crate = #schemars)]
         #input
-
-        #(#cfg)*
-        #[allow(deprecated)]
-        const _: () = {
-            #inner_import
-            #debug
-            #event
-        };
     }
 }
 

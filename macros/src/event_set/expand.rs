@@ -52,7 +52,7 @@ pub(crate) fn expand(set: &Set<'_>) -> TokenStream {
         }
     };
     quote! {
-        #[allow(deprecated)]
+        #[allow(deprecated, unused_qualifications)]
         const _: () = {
             #import
             use ::std::{borrow::Cow, option::Option, result::Result, vec::Vec};

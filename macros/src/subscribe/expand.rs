@@ -25,7 +25,7 @@ pub(crate) fn expand(options: &Options, handler: &Handler<'_>) -> TokenStream {
         #marker
 
         #(#cfg)*
-        #[allow(deprecated)]
+        #[allow(deprecated, unused_qualifications)]
         const _: () = {
             #import
 
@@ -79,17 +79,24 @@ pub(crate) fn stub(options: &Options, handler: &Handler<'_>) -> TokenStream {
     }
 }
 
-/// A type of the function's name: it lives beside the function, in the namespace of types, and `use` brings in both.
+/// A type, and an alias of the function's name: it lives beside the function, in the namespace of types, and `use` brings in
+/// both. All but the alias goes by the type's own name, so that a module of the function's name is one error.
 fn marker(handler: &Handler<'_>) -> (TokenStream, Ident) {
+    let at = paths::unlinted(handler.span());
     let visibility = unlinted(handler.function.vis.to_token_stream());
-    let mut name = handler.ident().clone();
-    name.set_span(paths::unlinted(name.span()));
-    let cfg = cfgs(handler);
-    let marker = quote! {
+    let mut alias = handler.ident().clone();
+    alias.set_span(at);
+    let name = Ident::new(&format!("__rabbitry_{}", handler.name()), at);
+    let cfg: Vec<&Attribute> = cfgs(handler).collect();
+    let marker = quote_spanned! {at=>
         #(#cfg)*
         #[doc(hidden)]
         #[derive(::core::fmt::Debug)]
         #visibility struct #name {}
+
+        #(#cfg)*
+        #[doc(hidden)]
+        #visibility type #alias = #name;
     };
     (marker, name)
 }
