@@ -5,7 +5,7 @@ mod refusal;
 mod routes;
 mod store;
 
-use std::{env, net::SocketAddr};
+use std::{env, net::SocketAddr, time::Duration};
 
 use anyhow::Context;
 use axum::Router;
@@ -14,6 +14,9 @@ use tokio::net::TcpListener;
 
 pub use events::service;
 pub use store::{Stock, Taken};
+
+/// How long requests in hand may take to end when the service stops.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The service with its HTTP side, started.
 #[derive(Debug)]
@@ -56,7 +59,16 @@ impl Server {
     pub async fn serve(self) -> anyhow::Result<()> {
         tracing::info!("inventory listens on http://{}", self.address()?);
         self.running.stop_on_signals()?;
-        axum::serve(self.listener, self.router).with_graceful_shutdown(self.running.stopping()).await?;
+        let serving = axum::serve(self.listener, self.router).with_graceful_shutdown(self.running.stopping());
+        // Whoever never ends a request does not keep the service from ending.
+        let patience = async {
+            self.running.stopping().await;
+            tokio::time::sleep(PATIENCE).await;
+        };
+        tokio::select! {
+            served = serving.into_future() => served?,
+            () = patience => tracing::warn!("requests in hand were cut off"),
+        }
         self.running.shutdown().await?;
         Ok(())
     }
