@@ -510,3 +510,86 @@ fn a_handler_can_be_inside_a_function() {
     assert_eq!(names(subscriptions![handle]), ["handle"]);
     assert_eq!(Locals::Local(Local { id: 7 }).key().as_deref(), Some("7"));
 }
+
+pub mod by_macro {
+    //! Events and handlers that a macro of the user's writes.
+
+    use super::{EventSet, event, subscribe};
+
+    macro_rules! declare {
+        ($event:ident, $name:literal, $key:ty, $handler:ident) => {
+            /// An event.
+            #[event($name)]
+            pub struct $event {
+                /// Its key.
+                #[key]
+                pub id: $key,
+            }
+
+            /// A set.
+            #[derive(Debug, EventSet)]
+            pub enum Set {
+                /// The event.
+                Only($event),
+            }
+
+            /// A handler.
+            #[subscribe($name, retry(attempts = 3))]
+            pub async fn $handler(event: Set) {
+                std::future::ready(event).await;
+            }
+        };
+    }
+
+    declare!(Made, "made", u8, on_made);
+}
+
+pub mod shadowed {
+    //! A module where the names of the standard library mean something else.
+
+    use super::{EventSet, event, subscribe};
+
+    /// Not the standard library.
+    pub mod std {}
+    /// Not the core.
+    pub mod core {}
+    /// No option.
+    #[derive(Debug)]
+    pub struct Option;
+    /// No vector.
+    #[derive(Debug)]
+    pub struct Vec;
+    /// No text.
+    #[derive(Debug)]
+    pub struct String;
+    /// No result.
+    #[derive(Debug)]
+    pub struct Result;
+
+    /// An event.
+    #[event]
+    pub struct Shadowed {
+        /// Its key.
+        #[key]
+        pub id: u8,
+    }
+
+    /// A set.
+    #[derive(Debug, EventSet)]
+    pub enum Set {
+        /// The event.
+        Only(Shadowed),
+    }
+
+    /// A handler.
+    #[subscribe("shadowed", timeout = "1s")]
+    pub async fn on_shadowed(event: Set) {
+        ::std::future::ready(event).await;
+    }
+}
+
+#[test]
+fn names_of_others_and_macros_of_others_do_not_matter() {
+    assert_eq!(names(subscriptions![by_macro::on_made, shadowed::on_shadowed]), ["on_made", "on_shadowed"]);
+    assert_eq!(Event::key(&by_macro::Made { id: 7 }).as_deref(), Some("7"));
+}

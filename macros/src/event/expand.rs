@@ -67,8 +67,8 @@ fn event(input: &DeriveInput, options: &Options, marks: &[FieldMarks]) -> TokenS
     let key = check::fields(&input.data).zip(marks).find(|(_, mark)| mark.key.is_some()).map(|(field, _)| {
         let (ident, key_type, cfg) = (&field.ident, &field.ty, debug::cfgs(&field.attrs));
         // The whole call is at the type, so that a type that is no key is an error there.
-        let rabbitry = paths::alias_at(key_type.span());
-        let call = quote_spanned!(key_type.span()=> <#key_type as #rabbitry::Key>::key(&self.#ident));
+        let (rabbitry, this) = (paths::alias_at(key_type.span()), quote!(self));
+        let call = quote_spanned!(key_type.span()=> <#key_type as #rabbitry::Key>::key(&#this.#ident));
         quote! {
             #(#cfg)*
             fn key(&self) -> ::core::option::Option<::std::borrow::Cow<'_, str>> {

@@ -113,16 +113,18 @@ fn checks(options: &Options, handler: &Handler<'_>) -> TokenStream {
     });
     let (at, take_one) = (handler.span(), check("event", handler.span()));
     let event = quote_spanned!(at=> #take_one(&[#(#takes),*]));
+    // Variables are known by their spans too, which differ where a macro of the user's wrote the literals.
+    let events = Ident::new("__events", Span::call_site());
     let names = &options.names;
     let each = names.iter().map(|name| {
         let check = check("name", name.span());
-        quote_spanned!(name.span()=> #check(#name, __events);)
+        quote_spanned!(name.span()=> #check(#name, #events);)
     });
     let last = names.last().map_or_else(Span::call_site, syn::LitStr::span);
     let take_all = check("all", last);
-    let all = quote_spanned!(last=> #take_all(&[#(#names),*], __events));
+    let all = quote_spanned!(last=> #take_all(&[#(#names),*], #events));
     quote! {
-        let __events = #event;
+        let #events = #event;
         #(#each)*
         #all;
     }
