@@ -1,5 +1,7 @@
 //! The macros of rabbitry. They are documented where users find them: in the crate `rabbitry`, which re-exports them.
 
+#![allow(missing_docs, reason = "rustdoc would add what is said here to what is said there")]
+
 mod ctxt;
 mod event;
 mod event_set;
@@ -15,31 +17,26 @@ mod testing;
 
 use proc_macro::TokenStream;
 
-/// See `rabbitry::event`.
 #[proc_macro_attribute]
 pub fn event(arguments: TokenStream, item: TokenStream) -> TokenStream {
     shown("event", event::expand(event::Kind::Event, arguments.into(), &item.into()))
 }
 
-/// See `rabbitry::payload`.
 #[proc_macro_attribute]
 pub fn payload(arguments: TokenStream, item: TokenStream) -> TokenStream {
     shown("payload", event::expand(event::Kind::Payload, arguments.into(), &item.into()))
 }
 
-/// See `rabbitry::EventSet`.
 #[proc_macro_derive(EventSet, attributes(event_set))]
 pub fn event_set(item: TokenStream) -> TokenStream {
     shown("EventSet", event_set::expand(item.into()))
 }
 
-/// See `rabbitry::subscribe`.
 #[proc_macro_attribute]
 pub fn subscribe(arguments: TokenStream, item: TokenStream) -> TokenStream {
     shown("subscribe", subscribe::expand(arguments.into(), &item.into()))
 }
 
-/// See `rabbitry::subscriptions`.
 #[proc_macro]
 pub fn subscriptions(list: TokenStream) -> TokenStream {
     shown("subscriptions", subscriptions::expand(list.into()))

@@ -3,8 +3,7 @@
 
 use std::{fmt::Display, ops::RangeInclusive, str::FromStr, time::Duration};
 
-use proc_macro2::{Ident, Span, TokenStream};
-use quote::{ToTokens, quote};
+use proc_macro2::{Ident, Span};
 use syn::{
     Expr, ExprLit, Lit, LitStr, Path, Token, ext::IdentExt as _, parenthesized, parse::Parse, parse::ParseStream,
     punctuated::Punctuated, token::Paren,
@@ -18,7 +17,7 @@ pub(crate) type Arguments = Punctuated<Argument, Token![,]>;
 /// One argument of an attribute.
 pub(crate) enum Argument {
     /// A value alone: a name.
-    Value(Expr),
+    Value(Box<Expr>),
     /// A key, with what belongs to it.
     Option(Entry),
 }
@@ -33,7 +32,7 @@ pub(crate) enum Value {
     /// `key`
     None,
     /// `key = value`
-    Is(Expr),
+    Is(Box<Expr>),
     /// `key(…)`
     List(Arguments),
 }
@@ -43,7 +42,7 @@ impl Parse for Argument {
         let is_key = input.peek(Ident::peek_any)
             && (input.peek2(Token![=]) || input.peek2(Paren) || input.peek2(Token![,]) || is_last(input));
         if !is_key || input.peek(syn::LitBool) {
-            return input.parse().map(Self::Value);
+            return input.parse().map(|value| Self::Value(Box::new(value)));
         }
         let key = input.call(Ident::parse_any)?;
         let value = if input.peek(Paren) {
@@ -51,7 +50,7 @@ impl Parse for Argument {
             parenthesized!(list in input);
             Value::List(Arguments::parse_terminated(&list)?)
         } else if input.parse::<Option<Token![=]>>()?.is_some() {
-            Value::Is(parse_value(input)?)
+            Value::Is(Box::new(parse_value(input)?))
         } else {
             Value::None
         };
@@ -74,23 +73,6 @@ fn parse_value(input: ParseStream<'_>) -> syn::Result<Expr> {
     input.parse()
 }
 
-impl ToTokens for Entry {
-    fn to_tokens(&self, tokens: &mut TokenStream) {
-        let key = &self.key;
-        tokens.extend(match &self.value {
-            Value::None => quote!(#key),
-            Value::Is(value) => quote!(#key = #value),
-            Value::List(list) => {
-                let list = list.iter().map(|argument| match argument {
-                    Argument::Value(value) => quote!(#value),
-                    Argument::Option(entry) => quote!(#entry),
-                });
-                quote!(#key(#(#list),*))
-            }
-        });
-    }
-}
-
 impl Entry {
     /// What the entry is called in messages.
     pub(crate) fn name(&self) -> String {
@@ -100,9 +82,9 @@ impl Entry {
     /// The value, or an error that says how it is written.
     fn value(&self, form: &str, ctxt: &mut Ctxt) -> Option<&Expr> {
         match &self.value {
-            Value::Is(value) => Some(value),
+            Value::Is(value) => Some(&**value),
             Value::None | Value::List(_) => {
-                ctxt.error(self, format!("write `{}`", form.replace("{}", &self.name())));
+                ctxt.error(&self.key, format!("write `{}`", form.replace("{}", &self.name())));
                 None
             }
         }
@@ -113,7 +95,7 @@ impl Entry {
         if matches!(self.value, Value::None) {
             return Some(());
         }
-        ctxt.error(self, format!("write `{}` alone: it has no value", self.name()));
+        ctxt.error(&self.key, format!("write `{}` alone: it has no value", self.name()));
         None
     }
 
@@ -171,7 +153,7 @@ impl Entry {
     }
 
     /// `key = "1s"`
-    pub(crate) fn duration(&self, of: RangeInclusive<Duration>, ctxt: &mut Ctxt) -> Option<Duration> {
+    pub(crate) fn duration(&self, of: RangeInclusive<Duration>, range: &str, ctxt: &mut Ctxt) -> Option<Duration> {
         let form = "write a number and a unit: \"500ms\", \"1s\", \"5m\", \"1h\", \"30d\"";
         let value = self.value("{} = \"1s\"", ctxt)?;
         let Some(text) = literal_text(value) else {
@@ -181,13 +163,11 @@ impl Entry {
         match humantime::parse_duration(&text.value()) {
             Ok(duration) if of.contains(&duration) => Some(duration),
             Ok(_) => {
-                let (from, to) = of.into_inner();
-                let range = format!("{} to {}", humantime::format_duration(from), humantime::format_duration(to));
                 ctxt.error(text, format!("`{}` is a length of time from {range}", self.name()));
                 None
             }
-            Err(reason) => {
-                ctxt.error(&text, format!("`{}` is not a length of time ({reason}); {form}", text.value()));
+            Err(_) => {
+                ctxt.error(&text, format!("`{}` is not a length of time: {form}", text.value()));
                 None
             }
         }
@@ -237,7 +217,7 @@ impl Entry {
     /// `key(…)`, its entries; a mistake is told and left out.
     pub(crate) fn list(&self, form: &str, ctxt: &mut Ctxt) -> Vec<&Entry> {
         let Value::List(list) = &self.value else {
-            ctxt.error(self, format!("write `{form}`"));
+            ctxt.error(&self.key, format!("write `{form}`"));
             return Vec::new();
         };
         let mut entries = Vec::new();
@@ -266,7 +246,7 @@ pub(crate) fn unknown(entry: &Entry, of: &str, known: &[&str], ctxt: &mut Ctxt) 
     if matches!(entry.value, Value::None) && keys::nearest(&name, known).is_none() && known.len() > 1 {
         let all = keys::listed(known);
         ctxt.error(
-            entry,
+            &entry.key,
             format!("`{name}` is no option of {of}: a name is a string literal, `\"{name}\"`, the options are {all}"),
         );
         return;

@@ -104,44 +104,48 @@ mod tests {
     use crate::testing;
 
     #[track_caller]
-    fn check(list: &str, expected: &Expect) {
-        expected.assert_eq(&testing::errors(&expand(testing::tokens(list))));
+    fn check(lists: &[&str], expected: &Expect) {
+        let told = lists.iter().map(|list| ((*list).to_owned(), expand(testing::tokens(list))));
+        expected.assert_eq(&testing::told(told));
     }
 
     #[test]
     fn handlers_are_listed_by_their_paths() {
-        check("", &expect![[""]]);
-        check("a, self::b, crate::c::d, super::r#type,", &expect![[""]]);
-        check("crate = my::rabbitry", &expect![[""]]);
-        check("crate = \"my::rabbitry\", crate::a, b", &expect![[""]]);
+        check(
+            &[
+                "",
+                "a, self::b, crate::c::d, super::r#type,",
+                "crate = my::rabbitry",
+                "crate = \"my::rabbitry\", crate::a, b",
+            ],
+            &expect![[r#"
+
+                    fine
+                a, self::b, crate::c::d, super::r#type,
+                    fine
+                crate = my::rabbitry
+                    fine
+                crate = "my::rabbitry", crate::a, b
+                    fine
+            "#]],
+        );
     }
 
     #[test]
     fn all_mistakes_are_told_where_they_are() {
         check(
-            "a, b, a, b::a, b::a",
+            &["a, b, a, b::a, b::a", "a(), |event: A| async {}", "a b", "crate = 3"],
             &expect![[r#"
-            the handler is listed twice: keep one @ a
-            the handler is listed twice: keep one @ b::a
-        "#]],
-        );
-        check(
-            "a(), |event: A| async {}",
-            &expect![[r#"
-            a handler is listed by its name, it is not called: take the `(…)` away @ a()
-            a handler is listed by its path: `subscriptions![reserve_stock, billing::charge]`; what is no function goes to `Service::subscription` @ |event: A| async {}
-        "#]],
-        );
-        check(
-            "a b",
-            &expect![[r#"
-            expected `,` @ b
-        "#]],
-        );
-        check(
-            "crate = 3",
-            &expect![[r#"
-            expected identifier @ 3
+            a, b, a, b::a, b::a
+                the handler is listed twice: keep one @ a
+                the handler is listed twice: keep one @ b::a
+            a(), |event: A| async {}
+                a handler is listed by its name, it is not called: take the `(…)` away @ a()
+                a handler is listed by its path: `subscriptions![reserve_stock, billing::charge]`; what is no function goes to `Service::subscription` @ |event: A| async {}
+            a b
+                expected `,` @ b
+            crate = 3
+                expected identifier @ 3
         "#]],
         );
     }

@@ -140,6 +140,11 @@ impl TestBroker {
         .await;
     }
 
+    /// Removes a user, who would outlive the virtual host.
+    pub async fn remove_user(&self, name: &str) {
+        self.node.ctl(&["-q", "delete_user", name]).await;
+    }
+
     /// A plain AMQP client.
     pub async fn client(&self) -> Client {
         Client::connect(&self.url()).await
@@ -157,6 +162,12 @@ impl TestBroker {
         let ours = printed.lines().filter(|line| line.starts_with(&self.vhost));
         ours.filter_map(|line| line.split("\"connection_name\",\"").nth(1)?.split('"').next().map(str::to_owned))
             .collect()
+    }
+
+    /// What tells an open connection from one that was made later.
+    pub async fn connection_ids(&self) -> std::collections::BTreeSet<String> {
+        let printed = self.node.ctl(&["-q", "list_connections", "vhost", "pid", "--no-table-headers"]).await;
+        printed.lines().filter(|line| line.starts_with(&self.vhost)).map(str::to_owned).collect()
     }
 
     /// Runs `rabbitmqctl` for this virtual host: `list_queues`, `list_bindings` and so on.

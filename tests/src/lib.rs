@@ -4,7 +4,11 @@
 
 mod books;
 mod broker;
+mod child;
 mod client;
+mod clock;
+mod numbers;
+mod plan;
 mod record;
 mod services;
 
@@ -17,7 +21,11 @@ use std::time::Duration;
 
 pub use books::Books;
 pub use broker::{Node, TestBroker};
+pub use child::Child;
 pub use client::{Client, Header, Raw, table};
+pub use clock::HeldClock;
+pub use numbers::{assert_all, assert_each_once, note, number, numbered, publish_numbers};
+pub use plan::Plan;
 pub use record::Record;
 pub use services::stop;
 

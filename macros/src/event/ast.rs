@@ -57,8 +57,8 @@ impl Options {
             (Kind::Event, keys::NAME) => {
                 ctxt.error(&entry.key, "the name comes first, without a key: `#[event(\"order_created\")]`");
             }
-            (Kind::Event, _) => parse::unknown(entry, "#[event]", keys::OF_EVENT, ctxt),
-            (Kind::Payload, _) => parse::unknown(entry, "#[payload]", keys::OF_PAYLOAD, ctxt),
+            (Kind::Event, _) => parse::unknown(entry, "`#[event]`", keys::OF_EVENT, ctxt),
+            (Kind::Payload, _) => parse::unknown(entry, "`#[payload]`", keys::OF_PAYLOAD, ctxt),
         }
     }
 }

@@ -34,16 +34,10 @@ pub(crate) fn expand(kind: Kind, input: &DeriveInput, options: &Options, marks: 
     let debug = debug::expand(input, marks);
     let event = (kind == Kind::Event).then(|| event(input, options, marks));
     let cfg = debug::cfgs(&input.attrs);
+    // Before the type: of a field that lacks all that its type's derives need, the compiler first tells what is told here, which
+    // names `#[payload]`.
     quote! {
         #outer_import
-        #[derive(
-            #path::__private::serde::Serialize,
-            #path::__private::serde::Deserialize,
-            #path::__private::schemars::JsonSchema
-        )]
-        #[serde(crate = #serde)]
-        #[schemars(crate = #schemars)]
-        #input
 
         #(#cfg)*
         #[allow(deprecated, unused_qualifications)]
@@ -52,6 +46,15 @@ pub(crate) fn expand(kind: Kind, input: &DeriveInput, options: &Options, marks: 
             #debug
             #event
         };
+
+        #[derive(
+            #path::__private::serde::Serialize,
+            #path::__private::serde::Deserialize,
+            #path::__private::schemars::JsonSchema
+        )]
+        #[serde(crate = #serde)]
+        #[schemars(crate = #schemars)]
+        #input
     }
 }
 
@@ -64,8 +67,8 @@ fn event(input: &DeriveInput, options: &Options, marks: &[FieldMarks]) -> TokenS
     let key = check::fields(&input.data).zip(marks).find(|(_, mark)| mark.key.is_some()).map(|(field, _)| {
         let (ident, key_type, cfg) = (&field.ident, &field.ty, debug::cfgs(&field.attrs));
         // The whole call is at the type, so that a type that is no key is an error there.
-        let rabbitry = paths::alias_at(key_type.span());
-        let call = quote_spanned!(key_type.span()=> <#key_type as #rabbitry::Key>::key(&self.#ident));
+        let (rabbitry, this) = (paths::alias_at(key_type.span()), quote!(self));
+        let call = quote_spanned!(key_type.span()=> <#key_type as #rabbitry::Key>::key(&#this.#ident));
         quote! {
             #(#cfg)*
             fn key(&self) -> ::core::option::Option<::std::borrow::Cow<'_, str>> {

@@ -60,7 +60,7 @@ impl<'a> Set<'a> {
             Argument::Option(entry) if entry.name() == keys::CRATE => {
                 self.root.set(entry, ctxt, |ctxt| entry.path(ctxt));
             }
-            Argument::Option(entry) => parse::unknown(entry, "#[event_set]", keys::OF_PAYLOAD, ctxt),
+            Argument::Option(entry) => parse::unknown(entry, "`#[event_set]`", keys::OF_PAYLOAD, ctxt),
         }
     }
 }

@@ -79,17 +79,24 @@ pub(crate) fn stub(options: &Options, handler: &Handler<'_>) -> TokenStream {
     }
 }
 
-/// A type of the function's name: it lives beside the function, in the namespace of types, and `use` brings in both.
+/// A type, and an alias of the function's name: it lives beside the function, in the namespace of types, and `use` brings in
+/// both. All but the alias goes by the type's own name, so that a module of the function's name is one error.
 fn marker(handler: &Handler<'_>) -> (TokenStream, Ident) {
+    let at = paths::unlinted(handler.span());
     let visibility = unlinted(handler.function.vis.to_token_stream());
-    let mut name = handler.ident().clone();
-    name.set_span(paths::unlinted(name.span()));
-    let cfg = cfgs(handler);
-    let marker = quote! {
+    let mut alias = handler.ident().clone();
+    alias.set_span(at);
+    let name = Ident::new(&format!("__rabbitry_{}", handler.name()), at);
+    let cfg: Vec<&Attribute> = cfgs(handler).collect();
+    let marker = quote_spanned! {at=>
         #(#cfg)*
         #[doc(hidden)]
         #[derive(::core::fmt::Debug)]
         #visibility struct #name {}
+
+        #(#cfg)*
+        #[doc(hidden)]
+        #visibility type #alias = #name;
     };
     (marker, name)
 }
@@ -106,16 +113,18 @@ fn checks(options: &Options, handler: &Handler<'_>) -> TokenStream {
     });
     let (at, take_one) = (handler.span(), check("event", handler.span()));
     let event = quote_spanned!(at=> #take_one(&[#(#takes),*]));
+    // Variables are known by their spans too, which differ where a macro of the user's wrote the literals.
+    let events = Ident::new("__events", Span::call_site());
     let names = &options.names;
     let each = names.iter().map(|name| {
         let check = check("name", name.span());
-        quote_spanned!(name.span()=> #check(#name, __events);)
+        quote_spanned!(name.span()=> #check(#name, #events);)
     });
     let last = names.last().map_or_else(Span::call_site, syn::LitStr::span);
     let take_all = check("all", last);
-    let all = quote_spanned!(last=> #take_all(&[#(#names),*], __events));
+    let all = quote_spanned!(last=> #take_all(&[#(#names),*], #events));
     quote! {
-        let __events = #event;
+        let #events = #event;
         #(#each)*
         #all;
     }

@@ -29,7 +29,9 @@ pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream 
     check::check(&options, &handler, &mut ctxt);
     if ctxt.is_clean() {
         let beside = expand::expand(&options, &handler);
-        quote!(#function #beside)
+        // A handler takes its arguments by value, whether or not it uses them up.
+        let by_value = (!handler.is_async()).then(|| quote!(#[allow(clippy::needless_pass_by_value)]));
+        quote!(#by_value #function #beside)
     } else {
         let stub = expand::stub(&options, &handler);
         let errors = ctxt.into_tokens();

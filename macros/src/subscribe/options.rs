@@ -92,7 +92,9 @@ impl Options {
             keys::RETRY => self.retry.set(entry, ctxt, |ctxt| Some(Retry::read(entry, ctxt))),
             keys::CONCURRENCY => self.concurrency.set(entry, ctxt, |ctxt| entry.number(1..=u16::MAX, ctxt)),
             keys::PREFETCH => self.prefetch.set(entry, ctxt, |ctxt| entry.number(1..=u16::MAX, ctxt)),
-            keys::TIMEOUT => self.timeout.set(entry, ctxt, |ctxt| entry.duration(MILLISECOND..=LONGEST, ctxt)),
+            keys::TIMEOUT => {
+                self.timeout.set(entry, ctxt, |ctxt| entry.duration(MILLISECOND..=LONGEST, "1ms to 8.5 years", ctxt));
+            }
             keys::REJECT_IF => self.reject_if.set(entry, ctxt, |ctxt| entry.function(ctxt)),
             keys::UNDECODABLE => self
                 .undecodable
@@ -109,7 +111,7 @@ impl Options {
             keys::BROADCAST => self.broadcast.set(entry, ctxt, |ctxt| entry.flag(ctxt)),
             keys::BLOCKING => self.blocking.set(entry, ctxt, |ctxt| entry.flag(ctxt)),
             keys::CRATE => self.root.set(entry, ctxt, |ctxt| entry.path(ctxt)),
-            _ => parse::unknown(entry, "#[subscribe]", keys::OF_SUBSCRIBE, ctxt),
+            _ => parse::unknown(entry, "`#[subscribe]`", keys::OF_SUBSCRIBE, ctxt),
         }
     }
 }
@@ -129,15 +131,15 @@ impl Retry {
         match &*entry.name() {
             keys::ATTEMPTS => self.attempts.set(entry, ctxt, |ctxt| entry.number(1..=u32::MAX, ctxt)),
             keys::IMMEDIATE => self.immediate.set(entry, ctxt, |ctxt| entry.number(0..=u32::MAX, ctxt)),
-            keys::FIRST => self.first.set(entry, ctxt, |ctxt| entry.duration(DELAY, ctxt)),
+            keys::FIRST => self.first.set(entry, ctxt, |ctxt| entry.duration(DELAY, "0s to 8.5 years", ctxt)),
             keys::FACTOR => self.factor.set(entry, ctxt, |ctxt| {
                 entry.fraction(1.0..=f64::MAX, "from 1: delays cannot become shorter, and 1 keeps them equal", ctxt)
             }),
-            keys::MAX => self.max.set(entry, ctxt, |ctxt| entry.duration(DELAY, ctxt)),
+            keys::MAX => self.max.set(entry, ctxt, |ctxt| entry.duration(DELAY, "0s to 8.5 years", ctxt)),
             keys::JITTER => self.jitter.set(entry, ctxt, |ctxt| {
                 entry.fraction(0.0..=1.0, "from 0 to 1: the share by which a delay is stretched at most", ctxt)
             }),
-            _ => parse::unknown(entry, "retry(…)", keys::OF_RETRY, ctxt),
+            _ => parse::unknown(entry, "`retry(…)`", keys::OF_RETRY, ctxt),
         }
     }
 

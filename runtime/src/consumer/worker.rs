@@ -1,6 +1,11 @@
 //! One delivery, from its decoding to the point where it may be acknowledged.
 
-use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    any::Any,
+    panic::AssertUnwindSafe,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use futures_util::{FutureExt, future::join_all};
 use tokio_util::sync::CancellationToken;
@@ -69,6 +74,9 @@ impl Worker {
     /// `gone` says that its channel is.
     pub(crate) async fn handle(&self, delivery: &Delivery, gone: &CancellationToken) -> bool {
         let message = &delivery.message;
+        // One for the delivery: what its runs say and its copy must name the same cause.
+        let fresh = OnceLock::new();
+        let fresh_id = || fresh.get_or_init(fresh_id).clone();
         let mut attempt = attempts_so_far(message).saturating_add(1);
         if is_abandoned(delivery) {
             let error = format!(
@@ -81,10 +89,10 @@ impl Worker {
                 next => next,
             };
             self.log(message, attempt, &failed, &next);
-            return self.hand_on(message, attempt, &failed, &next, gone).await;
+            return self.hand_on(message, attempt, &failed, &next, fresh_id, gone).await;
         }
         loop {
-            let failed = match self.run(message, attempt).await {
+            let failed = match self.run(message, attempt, fresh_id).await {
                 Err(failed) => failed,
                 Ok(events) if events.is_empty() => return true,
                 Ok(events) => match self.publish(events, gone).await {
@@ -100,14 +108,19 @@ impl Worker {
                 Next::Again => {}
                 // Nobody else has the copy of a broadcast: it waits here.
                 Next::After(delay) if self.broadcast => self.clock.sleep(delay).await,
-                next => return self.hand_on(message, attempt, &failed, &next, gone).await,
+                next => return self.hand_on(message, attempt, &failed, &next, fresh_id, gone).await,
             }
             attempt = attempt.saturating_add(1);
         }
     }
 
     /// Runs the handler once.
-    async fn run(&self, message: &Message, attempt: u32) -> Result<Vec<Message>, Failed> {
+    async fn run(
+        &self,
+        message: &Message,
+        attempt: u32,
+        fresh_id: impl FnOnce() -> String,
+    ) -> Result<Vec<Message>, Failed> {
         if message.body.len() > self.body_limit {
             let error = DecodeError::TooLarge { size: message.body.len(), limit: self.body_limit };
             return Err(undecodable(&error));
@@ -127,7 +140,7 @@ impl Worker {
             let received =
                 Received::new(incoming.payload(), metadata, Attempt { number: attempt, of: self.retry.attempts });
             let saying = Arc::clone(&self.outgoing.saying);
-            let returned = Returned::new(saying, Arc::clone(&self.queue), metadata, self.clock.now());
+            let returned = Returned::new(saying, Arc::clone(&self.queue), metadata, fresh_id, self.clock.now());
             // A function that returns a future can panic before it has one.
             let called =
                 span.in_scope(|| std::panic::catch_unwind(AssertUnwindSafe(|| (self.bound)(&received, returned))));
@@ -212,6 +225,7 @@ impl Worker {
         attempt: u32,
         failed: &Failed,
         next: &Next,
+        fresh_id: impl FnOnce() -> String,
         gone: &CancellationToken,
     ) -> bool {
         let (exchange, routing_key) = self.way(next);

@@ -24,7 +24,7 @@ pub(crate) use payload::without_values;
 
 /// Something that happened, with a name that the whole system knows it by.
 ///
-/// Derive it with [`#[event]`](crate::event); the macro also derives serde's and schemars' traits and a `Debug`
+/// Derive it with [`#[event]`](macro@crate::event); the macro also derives serde's and schemars' traits and a `Debug`
 /// that masks `#[sensitive]` fields.
 ///
 /// ```

@@ -76,3 +76,31 @@ fn check_word(word: &str) -> Result<(), String> {
         Some(c) => Err(format!("has `{c}`: words are made of a-z, 0-9, `_` and `-`")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{check, check_pattern, is_pattern};
+
+    /// The same file that the macros' rules for literals are tested against.
+    const VECTORS: &str = include_str!("../../../tests/vectors/names.txt");
+
+    #[test]
+    fn the_rules_are_those_of_the_shared_vectors() {
+        for line in VECTORS.lines().filter(|line| !line.starts_with("//") && !line.is_empty()) {
+            let mut columns = line.split(" | ");
+            let (Some(kind), Some(name), Some(expected)) = (columns.next(), columns.next(), columns.next()) else {
+                panic!("not three columns: {line}");
+            };
+            let name = name.trim_matches('"').replace("{190}", &"a".repeat(190)).replace("{191}", &"a".repeat(191));
+            let found = if kind == "event" { check(&name) } else { check_pattern(&name) };
+            assert_eq!(found.err().as_deref().unwrap_or("ok"), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_has_a_word_that_stands_for_others() {
+        assert!(is_pattern("#"));
+        assert!(is_pattern("order.*"));
+        assert!(!is_pattern("order.created"));
+    }
+}

@@ -14,12 +14,6 @@ pub const fn argument<A: Argument>() -> Takes {
 }
 
 /// The events that a handler of these arguments takes. Panics, at compile time, unless exactly one of them takes an event.
-///
-/// ```compile_fail
-/// use rabbitry::{Metadata, event::Events, handler::check::{argument, event}};
-///
-/// const _: Events = event(&[argument::<Metadata>()]);
-/// ```
 #[must_use]
 #[track_caller]
 pub const fn event(arguments: &[Takes]) -> Events {
@@ -45,15 +39,6 @@ pub const fn event(arguments: &[Takes]) -> Events {
 }
 
 /// Panics, at compile time, unless a handler that takes `events` can subscribe to `name`.
-///
-/// ```compile_fail
-/// use rabbitry::{event, handler::check::{argument, event, name}};
-///
-/// #[event("order_created")]
-/// pub struct OrderCreated {}
-///
-/// const _: () = name("order_cancelled", event(&[argument::<OrderCreated>()]));
-/// ```
 #[track_caller]
 pub const fn name(name: &str, events: Events) {
     let Events::Of(events) = events else { return };
@@ -78,15 +63,6 @@ pub const fn name(name: &str, events: Events) {
 }
 
 /// Panics, at compile time, unless all `events` of a handler's argument are subscribed to.
-///
-/// ```compile_fail
-/// use rabbitry::{event, handler::check::{all, argument, event}};
-///
-/// #[event("order_created")]
-/// pub struct OrderCreated {}
-///
-/// const _: () = all(&[], event(&[argument::<OrderCreated>()]));
-/// ```
 #[track_caller]
 pub const fn all(names: &[&str], events: Events) {
     let Events::Of(events) = events else { return };
@@ -104,16 +80,6 @@ pub const fn all(names: &[&str], events: Events) {
 }
 
 /// Panics, at compile time, if a set's event number `index` has the name of one before it.
-///
-/// ```compile_fail
-/// use rabbitry::{event::EventType, handler::check::distinct};
-/// # use rabbitry::event;
-///
-/// #[event("order_created")]
-/// pub struct OrderCreated {}
-///
-/// const _: () = distinct(&[EventType::of::<OrderCreated>(), EventType::of::<OrderCreated>()], 1);
-/// ```
 #[track_caller]
 pub const fn distinct(events: &[EventType], index: usize) {
     let name = name_of(&events[index]);
@@ -264,5 +230,107 @@ impl Text {
             // Cut at 1 KiB, in the middle of a letter.
             Err(_) => panic!("the names do not fit the argument's events"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{AnyEvent, EventSet as _, Metadata};
+
+    #[rabbitry_macros::event("order_created", crate = crate)]
+    struct OrderCreated {}
+
+    #[rabbitry_macros::event("order_cancelled", crate = crate)]
+    struct OrderCancelled {}
+
+    #[derive(rabbitry_macros::EventSet)]
+    #[event_set(crate = crate)]
+    enum OrderEvent {
+        Created(OrderCreated),
+        Cancelled(OrderCancelled),
+    }
+
+    /// What a check says, at run time here.
+    fn said(check: impl FnOnce() + std::panic::UnwindSafe) -> Option<String> {
+        let panic = std::panic::catch_unwind(check).err()?;
+        match panic.downcast::<String>() {
+            Ok(text) => Some(*text),
+            Err(panic) => panic.downcast_ref::<&str>().map(ToString::to_string),
+        }
+    }
+
+    #[test]
+    fn a_handler_takes_one_event() {
+        let of = |arguments: &[Takes]| {
+            let arguments = arguments.to_vec();
+            said(move || _ = event(&arguments))
+        };
+        assert_eq!(of(&[argument::<OrderCreated>()]), None);
+        assert_eq!(of(&[argument::<Metadata>(), argument::<AnyEvent>()]), None);
+        for without in [&[][..], &[argument::<Metadata>()]] {
+            let text = of(without).unwrap();
+            assert!(text.starts_with("a handler takes the event by value, this one takes none: "), "{text}");
+        }
+        let text = of(&[argument::<OrderCreated>(), argument::<OrderEvent>()]).unwrap();
+        assert!(text.starts_with("a handler takes one event, this one takes two: "), "{text}");
+    }
+
+    #[test]
+    fn a_name_is_one_of_the_arguments_events() {
+        let of = |subscribed: &'static str, events| said(move || name(subscribed, events));
+        assert_eq!(of("order_created", OrderCreated::EVENTS), None);
+        assert_eq!(of("order_cancelled", OrderEvent::EVENTS), None);
+        assert_eq!(of("anything", AnyEvent::EVENTS), None);
+        assert_eq!(of("order.*", AnyEvent::EVENTS), None);
+        assert_eq!(
+            of("order_paid", OrderEvent::EVENTS).as_deref(),
+            Some(
+                "subscribed to `order_paid`, but the argument takes `order_created`, `order_cancelled`: correct the name here or the argument's type"
+            )
+        );
+        assert_eq!(
+            of("order.*", OrderCreated::EVENTS).as_deref(),
+            Some(
+                "`order.*` is a pattern, but the argument takes only `order_created`: take `AnyEvent`, or name the events"
+            )
+        );
+    }
+
+    #[test]
+    fn all_events_of_the_argument_are_named() {
+        let of = |names: &'static [&'static str], events| said(move || all(names, events));
+        assert_eq!(of(&["order_cancelled", "order_created"], OrderEvent::EVENTS), None);
+        assert_eq!(of(&["#"], AnyEvent::EVENTS), None);
+        assert_eq!(
+            of(&["order_created"], OrderEvent::EVENTS).as_deref(),
+            Some(
+                "the argument can be `order_cancelled`, which is not subscribed to: add the name here, or take it out of the set"
+            )
+        );
+    }
+
+    #[test]
+    fn the_events_of_a_set_have_different_names() {
+        const TWICE: &[EventType] =
+            &[EventType::of::<OrderCreated>(), EventType::of::<OrderCancelled>(), EventType::of::<OrderCreated>()];
+        assert_eq!(said(|| distinct(TWICE, 1)), None);
+        assert_eq!(
+            said(|| distinct(TWICE, 2)).as_deref(),
+            Some("the set holds `order_created` already: a received event of that name could be either, keep one")
+        );
+    }
+
+    #[test]
+    fn a_message_that_is_too_long_is_cut() {
+        const LONG: &str = {
+            const BYTES: [u8; 2000] = [b'a'; 2000];
+            match std::str::from_utf8(&BYTES) {
+                Ok(text) => text,
+                Err(_) => "",
+            }
+        };
+        let text = said(|| name(LONG, OrderCreated::EVENTS)).unwrap();
+        assert_eq!(text.len(), 1024);
     }
 }

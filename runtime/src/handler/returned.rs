@@ -47,9 +47,15 @@ pub struct Returned {
 
 impl Returned {
     /// Begins the outcome of a run on `cause` by the handler of `queue`; of a broadcast handler it is the instance's own queue.
-    pub(crate) fn new(saying: Arc<Saying>, queue: Arc<str>, cause: &Metadata, now: std::time::SystemTime) -> Self {
+    /// `fresh_id` is the id of a cause that came without one: its events then have other ids when it comes again.
+    pub(crate) fn new(
+        saying: Arc<Saying>,
+        queue: Arc<str>,
+        cause: &Metadata,
+        fresh_id: impl FnOnce() -> String,
+        now: std::time::SystemTime,
+    ) -> Self {
         let cause = Metadata {
-            // A cause without an id gives its events ids that follow from nothing: they differ when it comes again.
             id: Some(cause.id.clone().unwrap_or_else(fresh_id)),
             correlation_id: cause.correlation_id.clone(),
             trace_parent: cause.trace_parent.clone(),

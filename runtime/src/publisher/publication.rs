@@ -153,6 +153,8 @@ impl<E: EventSet> Publication<E> {
             ),
             When::At(time) => time.duration_since(now).ok(),
         };
+        // Due now: it needs no ladder, and there may be none.
+        let delay = delay.filter(|delay| !delay.is_zero());
         if let Some(delay) = delay {
             postpone(&outgoing, &mut message, delay)?;
         }

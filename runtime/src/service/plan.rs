@@ -48,7 +48,9 @@ pub(super) fn plan(service: &Service) -> Result<Planned, BuildError> {
     }
     for subscription in &service.subscriptions {
         let planned = plan_subscription(service, subscription, &mut exchanges)?;
-        if let Some(other) = subscriptions.iter().find(|other| other.subscription.queue == planned.subscription.queue) {
+        if let Some(other) =
+            subscriptions.iter().find(|other| share_a_queue(&other.subscription, &planned.subscription))
+        {
             return Err(BuildError::OneQueue {
                 queue: planned.subscription.queue,
                 first: other.name.clone(),
@@ -68,6 +70,12 @@ pub(super) fn plan(service: &Service) -> Result<Planned, BuildError> {
         longest_delay: longest,
     };
     Ok(Planned { topology: topology::plan(&planned), ladder: planned.ladder(), subscriptions })
+}
+
+/// Whether two handlers have one queue, or one listens to the other's dead letters.
+fn share_a_queue(one: &PlannedSubscription, other: &PlannedSubscription) -> bool {
+    let is_dead_of = |queue: &str, of: &str| queue.strip_suffix(".dead") == Some(of);
+    one.queue == other.queue || is_dead_of(&one.queue, &other.queue) || is_dead_of(&other.queue, &one.queue)
 }
 
 fn check_service(service: &Service) -> Result<(), BuildError> {

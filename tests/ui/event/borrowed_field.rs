@@ -1,0 +1,10 @@
+#![allow(unused)]
+
+use rabbitry::event;
+
+#[event("order_created")]
+struct OrderCreated<'a> {
+    customer: &'a str,
+}
+
+fn main() {}

@@ -1,0 +1,12 @@
+#![allow(unused)]
+
+use rabbitry::event;
+
+#[event("order_created")]
+struct OrderCreated {
+    #[key]
+    #[sensitive]
+    card: String,
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+#![allow(unused)]
+
+use rabbitry::event;
+
+#[event("shop_opened")]
+struct ShopOpened;
+
+fn main() {}

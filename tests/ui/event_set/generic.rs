@@ -1,0 +1,10 @@
+#![allow(unused)]
+
+use rabbitry::EventSet;
+
+#[derive(EventSet)]
+enum Either<A> {
+    A(A),
+}
+
+fn main() {}

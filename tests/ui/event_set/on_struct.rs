@@ -1,0 +1,10 @@
+#![allow(unused)]
+
+use rabbitry::EventSet;
+
+#[derive(EventSet)]
+struct OrderEvent {
+    order_id: i64,
+}
+
+fn main() {}

@@ -1,0 +1,11 @@
+#![allow(unused)]
+
+use rabbitry::payload;
+
+#[payload]
+struct Item {
+    #[key]
+    sku: String,
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+#![allow(unused)]
+
+use rabbitry::payload;
+
+#[payload("sku")]
+struct Sku(String);
+
+fn main() {}

@@ -1,0 +1,10 @@
+#![allow(unused)]
+
+use rabbitry::{AnyEvent, subscribe};
+
+mod audit {}
+
+#[subscribe("order_created")]
+async fn audit(event: AnyEvent) {}
+
+fn main() {}

@@ -1,0 +1,8 @@
+#![allow(unused)]
+
+use rabbitry::{AnyEvent, subscribe};
+
+#[subscribe]
+async fn audit(event: AnyEvent) {}
+
+fn main() {}

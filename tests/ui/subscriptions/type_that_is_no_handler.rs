@@ -1,0 +1,9 @@
+#![allow(unused)]
+
+use rabbitry::subscriptions;
+
+struct Audit;
+
+fn main() {
+    let _ = subscriptions![Audit];
+}
