@@ -1,6 +1,9 @@
 //! Messages that rabbitry did not write: by other clients, other toolkits, and people who mean harm.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use lapin::{BasicProperties, types::FieldArray};
 use rabbitry::{AnyEvent, RetryPolicy, Service, Subscription, event};
@@ -102,10 +105,10 @@ fn properties() -> Vec<Foreign> {
     let carbon = array(vec![text("stranger"), text("foreign.keeps"), text(&stowaway())]);
     let deaths = array(vec![death("00"), death("01")]);
     vec![
+        // Less than the retry waits in one level of the ladder.
+        Foreign::with("expiration", plain().with_expiration("1500".into()))
+            .keeps(&[("rabbitry-original-expiration", text("1500"))]),
         Foreign::with("no properties", plain()),
-        // Less than the retry waits.
-        Foreign::with("expiration", plain().with_expiration("2500".into()))
-            .keeps(&[("rabbitry-original-expiration", text("2500"))]),
         Foreign::with("user id", plain().with_user_id("guest".into()))
             .keeps(&[("rabbitry-original-user-id", text("guest"))]),
         Foreign::with("transient", plain().with_delivery_mode(1))
@@ -146,6 +149,11 @@ fn bodies() -> Vec<Foreign> {
     vec![
         Foreign::body("empty", "", Reads::Nothing),
         Foreign::body("no JSON", "order 1, please", Reads::Nothing),
+        Foreign {
+            properties: BasicProperties::default().with_expiration("60000".into()),
+            ..Foreign::body("no JSON, with an expiration", "order 2, please", Reads::Nothing)
+        }
+        .keeps(&[("rabbitry-original-expiration", text("60000"))]),
         Foreign::body("half an object", r#"{"order_id":"#, Reads::Nothing),
         Foreign::body("two values", "1 2", Reads::Nothing),
         Foreign::body("no text", b"\xff\xfe\x00\"".to_vec(), Reads::Nothing),
@@ -212,8 +220,12 @@ async fn foreign_messages_are_handled_retried_and_dead_lettered_like_others() {
     });
     // 3 s are two levels of the ladder: before 4.0, a death that is kept from the first ends a message at the second.
     let policy = RetryPolicy::default().attempts(2).immediate(0).first(Duration::from_secs(3)).jitter(0.0);
-    let fails =
-        Subscription::to("order").name("fails").retry(policy).handler(|_: AnyEvent| async { Err::<(), _>("never") });
+    let runs = Record::default();
+    let record = runs.clone();
+    let fails = Subscription::to("order").name("fails").retry(policy).handler(move |event: AnyEvent| {
+        record.add((event.json().to_owned(), Instant::now()));
+        async { Err::<(), _>("never") }
+    });
     let service = Service::new("foreign").broker(broker.url_of(&user)).subscription(keeps).subscription(fails);
     let running = within("starting", service.start()).await.unwrap();
     let client = broker.client().await;
@@ -226,12 +238,22 @@ async fn foreign_messages_are_handled_retried_and_dead_lettered_like_others() {
     messages.extend((0..20).map(|i| Foreign::as_is("a good one", json!({ "good": i }).to_string())));
     for foreign in &messages {
         client.publish("events", "order", foreign.properties.clone(), &foreign.body).await;
+        // The first expires, and nothing is to keep it waiting.
+        seen.wait_for(1).await;
     }
     let dead = client.receive("foreign.fails.dead", messages.len()).await;
     let mut by_body: BTreeMap<&[u8], &Raw> = dead.iter().map(|dead| (&*dead.body, dead)).collect();
     for foreign in &messages {
         let dead = by_body.remove(&*foreign.body).unwrap_or_else(|| panic!("{} is lost", foreign.what));
         check(foreign, dead);
+    }
+    // None came back early.
+    let runs = runs.all();
+    for Foreign { what, reads, .. } in &messages {
+        let Reads::Data(data) = reads else { continue };
+        let at: Vec<Instant> = runs.iter().filter(|(seen, _)| seen == data).map(|(_, at)| *at).collect();
+        assert_eq!(at.len(), 2, "{what}");
+        assert!(at[1] - at[0] >= Duration::from_secs(3), "{what}: ran again after {:?}", at[1] - at[0]);
     }
     // What could be read was handled once, whatever it was; what could not is dead with the reason.
     let readable = messages.iter().filter(|foreign| foreign.reads != Reads::Nothing).count();
