@@ -1,11 +1,10 @@
-//! Event-driven microservices on RabbitMQ.
-
+#![doc = include_str!("docs/crate.md")]
 // A service must not end because of what comes from outside. Tests may; what the compiler runs says so where it stands.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 mod consumer;
 mod envelope;
-pub mod event;
+mod event;
 pub mod handler;
 mod macros;
 mod publisher;
@@ -17,7 +16,10 @@ pub mod topology;
 mod transport;
 
 pub use envelope::{Format, Reason};
-pub use event::{AnyEvent, DecodeError, Event, EventSet, Key, Metadata};
+pub use event::{
+    AnyEvent, DecodeError, EncodeError, Event, EventSet, EventType, Events, InvalidEntry, InvalidEventName, Key,
+    Metadata, Payload,
+};
 pub use handler::{Attempt, HandlerError, State};
 pub use macros::{EventSet, event, payload, subscribe, subscriptions};
 pub use publisher::{Publication, PublishAllError, PublishError, Published, Publisher, Unrouted};

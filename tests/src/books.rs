@@ -1,9 +1,11 @@
 //! The books of a virtual host: whatever was published is somewhere.
 
-use crate::TestBroker;
+use std::time::Instant;
+
+use crate::{DEADLINE, TestBroker};
 
 /// How many messages are where, by the broker's own account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Books {
     /// In work queues and in the levels of the delay ladder.
     pub waiting: usize,
@@ -14,8 +16,9 @@ pub struct Books {
 }
 
 impl Books {
-    /// Reads them: the messages ready and unacknowledged of every queue. The broker's counts may be late, so they are
-    /// read until two readings agree.
+    /// Reads them: the messages of every queue that are ready, so all of them once services and clients have let go of
+    /// what they had. What moves between two queues may be counted in neither or in both, so they are read until two
+    /// readings agree.
     pub async fn read(broker: &TestBroker) -> Self {
         let mut last = Self::once(broker).await;
         loop {
@@ -27,11 +30,33 @@ impl Books {
         }
     }
 
+    /// Waits until nothing is left in work queues and in the ladder, and this much is dead.
+    ///
+    /// # Panics
+    /// It does not come to that within the deadline.
+    #[track_caller]
+    pub fn settled(broker: &TestBroker, dead: usize) -> impl Future<Output = Self> {
+        let wanted = Self { dead, ..Self::default() };
+        let caller = std::panic::Location::caller();
+        async move {
+            let deadline = Instant::now() + DEADLINE;
+            loop {
+                let now = Self::read(broker).await;
+                assert!(now == wanted || Instant::now() < deadline, "{caller}: {now:?} instead of {wanted:?}");
+                if now == wanted {
+                    return now;
+                }
+            }
+        }
+    }
+
     async fn once(broker: &TestBroker) -> Self {
-        let mut books = Self { waiting: 0, dead: 0, undeliverable: 0 };
-        for row in broker.list("list_queues", &["name", "messages"]).await {
-            let [name, messages] = row.as_slice() else { panic!("list_queues printed {row:?}") };
-            let messages: usize = messages.parse().unwrap_or(0);
+        // The statistics of rabbitmqctl and of the management plugin are seconds late; a passive declaration asks the
+        // queue itself.
+        let client = broker.client().await;
+        let mut books = Self::default();
+        for name in broker.queues().await {
+            let messages = client.count(&name).await.unwrap_or_default() as usize;
             if name == "rabbitry.v1.undeliverable" {
                 books.undeliverable += messages;
             } else if name.ends_with(".dead") {
@@ -40,6 +65,7 @@ impl Books {
                 books.waiting += messages;
             }
         }
+        client.close().await;
         books
     }
 

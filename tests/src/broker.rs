@@ -140,6 +140,11 @@ impl TestBroker {
         .await;
     }
 
+    /// Removes a user, who would outlive the virtual host.
+    pub async fn remove_user(&self, name: &str) {
+        self.node.ctl(&["-q", "delete_user", name]).await;
+    }
+
     /// A plain AMQP client.
     pub async fn client(&self) -> Client {
         Client::connect(&self.url()).await
@@ -159,11 +164,29 @@ impl TestBroker {
             .collect()
     }
 
+    /// What tells an open connection from one that was made later.
+    pub async fn connection_ids(&self) -> std::collections::BTreeSet<String> {
+        let printed = self.node.ctl(&["-q", "list_connections", "vhost", "pid", "--no-table-headers"]).await;
+        printed.lines().filter(|line| line.starts_with(&self.vhost)).map(str::to_owned).collect()
+    }
+
     /// Runs `rabbitmqctl` for this virtual host: `list_queues`, `list_bindings` and so on.
     pub async fn list(&self, what: &str, columns: &[&str]) -> Vec<Vec<String>> {
         let arguments = [&["-q", what, "-p", &self.vhost, "--no-table-headers"], columns].concat();
         let printed = self.node.ctl(&arguments).await;
         printed.lines().map(|line| line.split('\t').map(str::to_owned).collect()).collect()
+    }
+
+    /// The names of all queues.
+    pub async fn queues(&self) -> Vec<String> {
+        let url = self.api("queues", "?columns=name");
+        let listed = tokio::task::spawn_blocking(move || {
+            let response = ureq::get(&url).header("authorization", GUEST).call();
+            response.and_then(|mut response| response.body_mut().read_json::<Vec<serde_json::Value>>())
+        });
+        let queues =
+            within("listing queues", listed).await.expect("the request is made").expect("the queues are listed");
+        queues.iter().filter_map(|queue| queue["name"].as_str().map(str::to_owned)).collect()
     }
 
     fn api(&self, what: &str, rest: &str) -> String {

@@ -197,6 +197,11 @@ impl Client {
         count
     }
 
+    /// Closes the connection; dropping the client leaves it open for a while.
+    pub async fn close(self) {
+        let _ = self.connection.close(200, "OK".into()).await;
+    }
+
     /// Deletes a queue.
     pub async fn delete_queue(&self, queue: &str) {
         self.channel.queue_delete(queue.into(), Default::default()).await.expect("the queue is deleted");

@@ -4,8 +4,13 @@
 
 mod books;
 mod broker;
+mod child;
 mod client;
+mod clock;
+mod numbers;
+mod plan;
 mod record;
+mod services;
 
 // The README's code compiles and runs.
 #[cfg(doctest)]
@@ -16,8 +21,13 @@ use std::time::Duration;
 
 pub use books::Books;
 pub use broker::{Node, TestBroker};
+pub use child::Child;
 pub use client::{Client, Header, Raw, table};
+pub use clock::HeldClock;
+pub use numbers::{assert_all, assert_each_once, note, number, numbered, publish_numbers};
+pub use plan::Plan;
 pub use record::Record;
+pub use services::stop;
 
 /// How long anything may take that is expected to happen. Generous, since it is only waited out by a failure.
 pub const DEADLINE: Duration = Duration::from_secs(90);

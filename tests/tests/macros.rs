@@ -5,9 +5,8 @@
 use std::collections::BTreeMap;
 
 use rabbitry::{
-    AnyEvent, Attempt, Event, EventSet, HandlerDef, HandlerError, Metadata, State, Subscription, Subscriptions, event,
-    event::{EventType, Events},
-    payload, subscribe, subscriptions,
+    AnyEvent, Attempt, Event, EventSet, EventType, Events, HandlerDef, HandlerError, Metadata, State, Subscription,
+    Subscriptions, event, payload, subscribe, subscriptions,
 };
 
 /// A customer placed an order.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use contracts::{OrderCreated, StockRejected, StockReserved, StockUpdated};
-use rabbitry::event::EventType;
+use rabbitry::EventType;
 
 /// What to try, as commands to paste.
 #[must_use]

@@ -24,13 +24,13 @@ pub(crate) fn expand(set: &Set<'_>) -> TokenStream {
         quote_spanned!(name.span()=> #rabbitry::Event)
     };
     let items = quote! {
-        const EVENTS: #rabbitry::event::Events = #rabbitry::event::Events::Of(__EVENTS);
+        const EVENTS: #rabbitry::Events = #rabbitry::Events::Of(__EVENTS);
 
-        fn decode(payload: #rabbitry::event::Payload<'_>) -> Result<Self, #rabbitry::DecodeError> {
+        fn decode(payload: #rabbitry::Payload<'_>) -> Result<Self, #rabbitry::DecodeError> {
             (__TABLE.decode)(payload)
         }
 
-        fn event_type(&self) -> #rabbitry::event::EventType {
+        fn event_type(&self) -> #rabbitry::EventType {
             (__TABLE.event_type)(self)
         }
 
@@ -38,7 +38,7 @@ pub(crate) fn expand(set: &Set<'_>) -> TokenStream {
             (__TABLE.key)(self)
         }
 
-        fn encode(&self, out: &mut Vec<u8>) -> Result<(), #rabbitry::event::EncodeError> {
+        fn encode(&self, out: &mut Vec<u8>) -> Result<(), #rabbitry::EncodeError> {
             (__TABLE.encode)(self, out)
         }
     };
@@ -58,22 +58,22 @@ pub(crate) fn expand(set: &Set<'_>) -> TokenStream {
             use ::std::{borrow::Cow, option::Option, result::Result, vec::Vec};
 
             struct __Table {
-                events: &'static [#rabbitry::event::EventType],
-                decode: fn(#rabbitry::event::Payload<'_>) -> Result<#name, #rabbitry::DecodeError>,
-                event_type: fn(&#name) -> #rabbitry::event::EventType,
+                events: &'static [#rabbitry::EventType],
+                decode: fn(#rabbitry::Payload<'_>) -> Result<#name, #rabbitry::DecodeError>,
+                event_type: fn(&#name) -> #rabbitry::EventType,
                 key: fn(&#name) -> Option<Cow<'_, str>>,
-                encode: fn(&#name, &mut Vec<u8>) -> Result<(), #rabbitry::event::EncodeError>,
+                encode: fn(&#name, &mut Vec<u8>) -> Result<(), #rabbitry::EncodeError>,
             }
 
             const fn __name<E: #bound>() -> &'static str {
                 E::NAME
             }
 
-            const fn __event_type<E: #bound>() -> #rabbitry::event::EventType {
-                #rabbitry::event::EventType::of::<E>()
+            const fn __event_type<E: #bound>() -> #rabbitry::EventType {
+                #rabbitry::EventType::of::<E>()
             }
 
-            fn __decode<E: #bound>(payload: #rabbitry::event::Payload<'_>) -> Result<E, #rabbitry::DecodeError> {
+            fn __decode<E: #bound>(payload: #rabbitry::Payload<'_>) -> Result<E, #rabbitry::DecodeError> {
                 payload.decode()
             }
 
@@ -84,7 +84,7 @@ pub(crate) fn expand(set: &Set<'_>) -> TokenStream {
             fn __encode<E: #bound>(
                 event: &E,
                 out: &mut Vec<u8>,
-            ) -> Result<(), #rabbitry::event::EncodeError> {
+            ) -> Result<(), #rabbitry::EncodeError> {
                 #rabbitry::EventSet::encode(event, out)
             }
 
@@ -106,7 +106,7 @@ pub(crate) fn expand(set: &Set<'_>) -> TokenStream {
                     #(#name::#variants(event) => __encode::<#types>(event, out),)*
                 },
             };
-            const __EVENTS: &[#rabbitry::event::EventType] = __TABLE.events;
+            const __EVENTS: &[#rabbitry::EventType] = __TABLE.events;
             const _: () = {
                 #(#distinct)*
             };
@@ -128,17 +128,17 @@ pub(crate) fn stub(set: &Set<'_>) -> TokenStream {
         const _: () = {
             #import
             impl #rabbitry::EventSet for #name {
-                const EVENTS: #rabbitry::event::Events = #rabbitry::event::Events::Any;
-                fn decode(_: #rabbitry::event::Payload<'_>) -> ::core::result::Result<Self, #rabbitry::DecodeError> {
+                const EVENTS: #rabbitry::Events = #rabbitry::Events::Any;
+                fn decode(_: #rabbitry::Payload<'_>) -> ::core::result::Result<Self, #rabbitry::DecodeError> {
                     ::core::unreachable!()
                 }
-                fn event_type(&self) -> #rabbitry::event::EventType {
+                fn event_type(&self) -> #rabbitry::EventType {
                     ::core::unreachable!()
                 }
                 fn key(&self) -> ::core::option::Option<::std::borrow::Cow<'_, str>> {
                     ::core::unreachable!()
                 }
-                fn encode(&self, _: &mut ::std::vec::Vec<u8>) -> ::core::result::Result<(), #rabbitry::event::EncodeError> {
+                fn encode(&self, _: &mut ::std::vec::Vec<u8>) -> ::core::result::Result<(), #rabbitry::EncodeError> {
                     ::core::unreachable!()
                 }
             }

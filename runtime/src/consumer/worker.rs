@@ -15,7 +15,7 @@ use crate::{
     envelope::{self, Failure, Format, Message, Reason, attempts_so_far, copy_of, headers},
     event::DecodeError,
     handler::{Attempt, Bound, Received, Returned, Verdict, chain, fresh_id},
-    publisher::{Answer, NotSent, Outgoing, PublishError, event_name},
+    publisher::{Entered, NotSent, Outgoing, PublishError},
     retry::{Decision, RetryPolicy},
     subscription::{RejectIf, Undecodable},
     time::Clock,
@@ -104,6 +104,7 @@ impl Worker {
             let next = self.decide(attempt, &failed);
             self.log(message, attempt, &failed, &next);
             match next {
+                Next::Again if gone.is_cancelled() && !self.broadcast => return false,
                 Next::Again => {}
                 // Nobody else has the copy of a broadcast: it waits here.
                 Next::After(delay) if self.broadcast => self.clock.sleep(delay).await,
@@ -184,11 +185,20 @@ impl Worker {
     async fn publish(&self, mut events: Vec<Message>, gone: &CancellationToken) -> Sent {
         let mut backoff = Backoff::default();
         loop {
-            let sending = join_all(events.drain(..).map(|event| self.send(event, true)));
+            let window = &self.outgoing.window;
+            let sending = async {
+                let mut entered = Vec::with_capacity(events.len());
+                // One after the other, so that they are sent in their order.
+                for event in events.drain(..) {
+                    entered.push(window.send_patiently(event, true).await);
+                }
+                join_all(entered.into_iter().map(Entered::answer)).await
+            };
             let answers = tokio::select! {
                 biased;
-                answers = sending => answers,
+                // First: what comes again anyway is not even begun.
                 () = gone.cancelled() => return Sent::Gone,
+                answers = sending => answers,
             };
             for not_sent in answers.into_iter().filter_map(Result::err) {
                 let NotSent { message, error } = *not_sent;
@@ -232,13 +242,14 @@ impl Worker {
         let id =
             || envelope::decode(message, self.format).ok().and_then(|read| read.metadata.id).unwrap_or_else(fresh_id);
         let mut copy = copy_of(message, &failure, exchange, routing_key, id, self.outgoing.limits());
-        let mut backoff = Backoff::default();
+        let (window, mut backoff) = (&self.outgoing.window, Backoff::default());
         loop {
             let answer = tokio::select! {
                 biased;
-                answer = self.send(copy, false) => answer,
-                // The queue of a broadcast went with its channel: this is the only copy.
+                // First: a copy beside what comes again would be one more event. But the queue of a broadcast went with its
+                // channel, so this is the only copy.
                 () = gone.cancelled(), if !self.broadcast => return false,
+                answer = async { window.send_patiently(copy, false).await.answer().await } => answer,
             };
             let Err(not_sent) = answer else { return true };
             if let PublishError::Closed { .. } = not_sent.error {
@@ -255,11 +266,6 @@ impl Worker {
             copy = not_sent.message;
             self.clock.sleep(wait).await;
         }
-    }
-
-    async fn send(&self, message: Message, mandatory: bool) -> Answer {
-        let event = event_name(&message);
-        self.outgoing.window.send_patiently(message, mandatory, &event).await
     }
 
     /// The exchange and the routing key of what follows.

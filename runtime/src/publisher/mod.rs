@@ -27,7 +27,8 @@ use crate::{
 pub use error::{PublishAllError, PublishError};
 pub(crate) use pipeline::Pipeline;
 pub use publication::{Publication, Published};
-pub(crate) use window::{Answer, Jobs, NotSent, Window, event_name};
+use window::event_name;
+pub(crate) use window::{Entered, Jobs, NotSent, Window};
 
 /// How many events `publish_all` has on their way at a time.
 const AHEAD: usize = 256;
@@ -162,11 +163,17 @@ impl<E: EventSet> Publisher<E> {
             while on_their_way.len() < AHEAD && first.is_none() {
                 let Some((position, event)) = events.next() else { break };
                 sent += 1;
-                let publication = self.event(event);
-                on_their_way.push(async move { (position, publication.publish().await) });
+                // Each is in the window before the next: futures that are polled together end in any order.
+                match self.event(event).send().await {
+                    Ok((_, sending)) => on_their_way.push(async move { (position, sending.confirmed().await) }),
+                    Err(error) => {
+                        failed.push(position);
+                        first = Some(error);
+                    }
+                }
             }
             match on_their_way.next().await {
-                Some((_, Ok(_))) => {}
+                Some((_, Ok(()))) => {}
                 Some((position, Err(error))) => {
                     failed.push(position);
                     first.get_or_insert(error);

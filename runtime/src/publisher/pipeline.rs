@@ -59,10 +59,11 @@ struct InFlight {
     confirms: FuturesUnordered<BoxFuture<'static, (u64, Answered)>>,
     /// Jobs that the broker would not store, each until its wait is over.
     resting: FuturesUnordered<BoxFuture<'static, u64>>,
-    /// With [`Unrouted::Fail`]: what is confirmed and not yet answered, and the ids of what came back, until all confirms
-    /// of the batch are in. lapin attaches a returned message to whichever confirm comes next.
-    confirmed: Vec<Job>,
-    returned: HashSet<String>,
+    /// With [`Unrouted::Fail`]: what is confirmed and not yet answered, and the ids and ways of what came back, until all confirms
+    /// of the batch are in. lapin attaches a returned message to whichever confirm comes next. Until then the jobs stay
+    /// unconfirmed: when the channel is lost before, nobody knows whether they came back, and they are sent again.
+    confirmed: Vec<u64>,
+    returned: HashSet<Returned>,
 }
 
 type Answered = Result<(Confirmed, Option<Returned>), TransportError>;
@@ -255,14 +256,15 @@ impl Pipeline {
         }
         match confirmed {
             Confirmed::Nack => self.nacked(flight, number),
-            Confirmed::Ack => match self.unconfirmed.remove(&number) {
-                Some(job) if self.unrouted == Unrouted::Fail => flight.confirmed.push(job),
-                Some(job) => job.confirm(),
-                None => {}
-            },
+            Confirmed::Ack if self.unrouted == Unrouted::Fail => flight.confirmed.push(number),
+            Confirmed::Ack => {
+                if let Some(job) = self.unconfirmed.remove(&number) {
+                    job.confirm();
+                }
+            }
         }
         if flight.confirms.is_empty() {
-            flight.answer_batch();
+            self.answer_batch(flight);
         }
         Ok(())
     }
@@ -295,9 +297,29 @@ impl Pipeline {
                 "an event reached no queue: nothing is bound for it; said once for each name"
             );
         }
-        if let (Unrouted::Fail, Some(id)) = (self.unrouted, returned.message_id) {
-            flight.returned.insert(id);
+        if self.unrouted == Unrouted::Fail {
+            flight.returned.insert(returned);
         }
+    }
+
+    /// All confirms of the batch are in, and with them all that came back.
+    fn answer_batch(&mut self, flight: &mut InFlight) {
+        for number in flight.confirmed.drain(..) {
+            let Some(job) = self.unconfirmed.remove(&number) else { continue };
+            // Not by the id alone: two events may have been given the same.
+            let as_returned = Returned {
+                message_id: job.message.properties.message_id.clone(),
+                exchange: job.message.exchange.clone(),
+                routing_key: job.message.routing_key.clone(),
+            };
+            if job.mandatory && flight.returned.contains(&as_returned) {
+                let event = event_name(&job.message);
+                job.fail(PublishError::Unrouted { event, exchange: as_returned.exchange });
+            } else {
+                job.confirm();
+            }
+        }
+        flight.returned.clear();
     }
 }
 
@@ -314,20 +336,5 @@ impl InFlight {
 
     fn add(&mut self, number: u64, confirm: Confirm) {
         self.confirms.push(Box::pin(async move { (number, confirm.outcome().await) }));
-    }
-
-    /// All confirms of the batch are in, and with them all that came back.
-    fn answer_batch(&mut self) {
-        for job in self.confirmed.drain(..) {
-            let came_back = job.message.properties.message_id.as_ref().is_some_and(|id| self.returned.contains(id));
-            if job.mandatory && came_back {
-                let event = event_name(&job.message);
-                let exchange = job.message.exchange.clone();
-                job.fail(PublishError::Unrouted { event, exchange });
-            } else {
-                job.confirm();
-            }
-        }
-        self.returned.clear();
     }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{Outgoing, PublishError};
+use super::{Outgoing, PublishError, window::Sending};
 use crate::{
     envelope::{HeaderValue, Message, headers},
     event::{EventSet, InvalidEntry, Metadata, check_entry},
@@ -129,6 +129,13 @@ impl<E: EventSet> Publication<E> {
     /// # Errors
     /// See [`PublishError`].
     pub async fn publish(self) -> Result<Published, PublishError> {
+        let (published, sending) = self.send().await?;
+        sending.confirmed().await?;
+        Ok(published)
+    }
+
+    /// Puts it on its way.
+    pub(super) async fn send(self) -> Result<(Published, Sending), PublishError> {
         if let Some(invalid) = self.invalid {
             return Err(invalid.into());
         }
@@ -146,13 +153,15 @@ impl<E: EventSet> Publication<E> {
             ),
             When::At(time) => time.duration_since(now).ok(),
         };
+        // Due now: it needs no ladder, and there may be none.
+        let delay = delay.filter(|delay| !delay.is_zero());
         if let Some(delay) = delay {
             postpone(&outgoing, &mut message, delay)?;
         }
         outgoing.check(&message)?;
         // What goes to the ladder is never returned: its exchanges have an alternate.
-        outgoing.window.send(message, delay.is_none(), &event_type.name).await?;
-        Ok(Published { id })
+        let sending = outgoing.window.send(message, delay.is_none(), event_type.name.into_owned()).await?;
+        Ok((Published { id }, sending))
     }
 
     fn check(&mut self, name: &str, value: &str) {

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures_util::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::PublishError;
@@ -69,31 +70,67 @@ impl Window {
         self.size.saturating_sub(self.places.available_permits())
     }
 
-    /// Sends a message and returns once it is confirmed, within the publish timeout.
-    pub(crate) async fn send(&self, message: Message, mandatory: bool, event: &str) -> Result<(), PublishError> {
+    /// Puts a message into the window; what this gives ends once it is confirmed. Both together take the publish timeout at
+    /// most. Messages that are put in one after the other are sent in that order.
+    pub(crate) async fn send(&self, message: Message, mandatory: bool, event: String) -> Result<Sending, PublishError> {
+        let (mut time, after) = (self.clock.sleep(self.timeout), self.timeout);
         tokio::select! {
             biased;
-            sent = self.send_patiently(message, mandatory, event) => sent.map_err(|not_sent| not_sent.error),
-            () = self.clock.sleep(self.timeout) => {
-                Err(PublishError::TimedOut { event: event.to_owned(), after: self.timeout })
-            }
+            entered = self.send_patiently(message, mandatory) => Ok(Sending { entered, event, time, after }),
+            () = &mut time => Err(PublishError::TimedOut { event, after }),
         }
     }
 
     /// The same without a limit of time: for what must not be given up as long as its cause waits for it.
-    pub(crate) async fn send_patiently(&self, message: Message, mandatory: bool, event: &str) -> Answer {
-        let closed = |message: Message| {
-            let error = PublishError::Closed { event: event.to_owned() };
-            Err(Box::new(NotSent { message, error }))
-        };
-        let Ok(place) = Arc::clone(&self.places).acquire_owned().await else { return closed(message) };
+    pub(crate) async fn send_patiently(&self, message: Message, mandatory: bool) -> Entered {
         let (answer, answered) = oneshot::channel();
-        let job = Job { message, mandatory, nacks: 0, answer, _place: place };
-        if let Err(unsent) = self.jobs.send(job) {
-            return closed(unsent.0.message);
+        // The semaphore is never closed.
+        if let Ok(place) = Arc::clone(&self.places).acquire_owned().await {
+            let job = Job { message, mandatory, nacks: 0, answer, _place: place };
+            if let Err(unsent) = self.jobs.send(job) {
+                let Job { message, answer, .. } = unsent.0;
+                let error = PublishError::Closed { event: event_name(&message) };
+                let _ = answer.send(Err(Box::new(NotSent { message, error })));
+            }
         }
+        Entered(answered)
+    }
+}
+
+/// A message in the window, before its answer.
+pub(crate) struct Entered(oneshot::Receiver<Answer>);
+
+impl Entered {
+    /// What becomes of it.
+    pub(crate) async fn answer(self) -> Answer {
         // The task drops a job unanswered only when it is cut off.
-        answered.await.unwrap_or_else(|_| closed(Message::default()))
+        self.0.await.unwrap_or_else(|_| {
+            let error = PublishError::Closed { event: String::new() };
+            Err(Box::new(NotSent { message: Message::default(), error }))
+        })
+    }
+}
+
+/// A message in the window, with the rest of its time.
+pub(crate) struct Sending {
+    entered: Entered,
+    event: String,
+    time: BoxFuture<'static, ()>,
+    after: Duration,
+}
+
+impl Sending {
+    /// Returns once it is confirmed.
+    pub(crate) async fn confirmed(self) -> Result<(), PublishError> {
+        let Self { entered, event, time, after } = self;
+        tokio::select! {
+            biased;
+            answer = entered.answer() => match answer.map_err(|not_sent| not_sent.error) {
+                Err(PublishError::Closed { .. }) => Err(PublishError::Closed { event }),
+                answer => answer,
+            },
+            () = time => Err(PublishError::TimedOut { event, after }),
+        }
     }
 }
 

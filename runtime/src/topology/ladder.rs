@@ -68,6 +68,11 @@ impl Ladder {
         format!("{}.out", self.prefix)
     }
 
+    /// The name of the queue that takes scheduled events beside whoever is bound for them, and keeps none.
+    pub(crate) fn unwanted(&self) -> String {
+        format!("{}.unwanted", self.prefix)
+    }
+
     /// What a message for `due` is bound by at the exchange behind the lowest level. Exactly 28 `*`: with a `#` a queue
     /// `a.b` would also get what is meant for `x.a.b`.
     pub(crate) fn binding_key(due: Due<'_>) -> String {
@@ -99,6 +104,19 @@ impl Ladder {
                 Queue { name: self.level(k), kind: QueueType::Quorum, arguments }
             })
             .collect()
+    }
+
+    /// A scheduled event for which nothing is bound when it is due would stay in the lowest level for ever, and 32 of them
+    /// would stop it for all others: the alternate exchange does not help, since the event's exchange is bound. So there is
+    /// always this queue, which has no room.
+    pub(super) fn unwanted_queue(&self) -> Queue {
+        let arguments = Arguments::from([
+            ("x-queue-type".to_owned(), Argument::from("quorum")),
+            ("x-delivery-limit".to_owned(), Argument::Integer(UNLIMITED_DELIVERIES)),
+            ("x-max-length".to_owned(), Argument::Integer(0)),
+            ("x-overflow".to_owned(), Argument::from("drop-head")),
+        ]);
+        Queue { name: self.unwanted(), kind: QueueType::Quorum, arguments }
     }
 
     pub(super) fn bindings(&self) -> Vec<Binding> {

@@ -112,11 +112,15 @@ fn add_ladder(topology: &mut Topology, service: &PlannedService, ladder: &Ladder
     topology.exchanges.extend(ladder.exchanges(&undeliverable()));
     topology.queues.extend(ladder.queues());
     topology.bindings.extend(ladder.bindings());
-    if ladder.levels > 0 {
-        for exchange in &service.publishes_to {
-            let key = Ladder::binding_key(Due::Exchange(exchange));
-            topology.bindings.push(Binding::new(&ladder.out(), Destination::Exchange(exchange.clone()), key));
-        }
+    if ladder.levels == 0 || service.publishes_to.is_empty() {
+        return;
+    }
+    topology.queues.push(ladder.unwanted_queue());
+    for exchange in &service.publishes_to {
+        let key = Ladder::binding_key(Due::Exchange(exchange));
+        let unwanted = Destination::Queue(ladder.unwanted());
+        topology.bindings.push(Binding::new(&ladder.out(), unwanted, key.clone()));
+        topology.bindings.push(Binding::new(&ladder.out(), Destination::Exchange(exchange.clone()), key));
     }
 }
 

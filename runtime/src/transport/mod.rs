@@ -29,7 +29,7 @@ pub(crate) enum Confirmed {
 }
 
 /// The message id, the exchange and the routing key of a message that no queue was bound for.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Returned {
     pub(crate) message_id: Option<String>,
     pub(crate) exchange: String,
@@ -71,3 +71,5 @@ pub(crate) const PRECONDITION_FAILED: u16 = 406;
 pub(crate) const NOT_FOUND: u16 = 404;
 /// AMQP's code for what the user may not do.
 pub(crate) const ACCESS_REFUSED: u16 = 403;
+/// AMQP's code for a virtual host that does not exist or is not the user's.
+pub(crate) const NOT_ALLOWED: u16 = 530;

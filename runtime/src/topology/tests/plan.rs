@@ -29,6 +29,7 @@ fn a_small_service() {
               rabbitry.v1.undeliverable quorum x-delivery-limit=2147483647
               rabbitry.v1.delay.00 quorum x-dead-letter-exchange=rabbitry.v1.delay.out x-dead-letter-strategy=at-least-once x-delivery-limit=2147483647 x-message-ttl=1000 x-overflow=reject-publish
               rabbitry.v1.delay.01 quorum x-dead-letter-exchange=rabbitry.v1.delay.00 x-dead-letter-strategy=at-least-once x-delivery-limit=2147483647 x-message-ttl=2000 x-overflow=reject-publish
+              rabbitry.v1.delay.unwanted quorum x-delivery-limit=2147483647 x-max-length=0 x-overflow=drop-head
               inventory.reserve_stock.dead quorum x-delivery-limit=2147483647
               inventory.reserve_stock quorum x-dead-letter-exchange=rabbitry.v1.dead x-dead-letter-routing-key=inventory.reserve_stock x-dead-letter-strategy=at-least-once x-delivery-limit=20 x-overflow=reject-publish
             bindings
@@ -37,6 +38,7 @@ fn a_small_service() {
               rabbitry.v1.delay.00 → exchange rabbitry.v1.delay.out by `*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.0.#`
               rabbitry.v1.delay.01 → queue rabbitry.v1.delay.01 by `*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.1.#`
               rabbitry.v1.delay.01 → exchange rabbitry.v1.delay.00 by `*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.0.#`
+              rabbitry.v1.delay.out → queue rabbitry.v1.delay.unwanted by `*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.exchange.events`
               rabbitry.v1.delay.out → exchange events by `*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.exchange.events`
               rabbitry.v1.dead → queue inventory.reserve_stock.dead by `inventory.reserve_stock`
               rabbitry.v1.delay.out → queue inventory.reserve_stock by `*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.queue.inventory.reserve_stock`
@@ -105,6 +107,16 @@ fn a_small_service_as_json() {
               }
             },
             {
+              "name": "rabbitry.v1.delay.unwanted",
+              "type": "quorum",
+              "arguments": {
+                "x-delivery-limit": 2147483647,
+                "x-max-length": 0,
+                "x-overflow": "drop-head",
+                "x-queue-type": "quorum"
+              }
+            },
+            {
               "name": "inventory.reserve_stock.dead",
               "type": "quorum",
               "arguments": {
@@ -140,6 +152,11 @@ fn a_small_service_as_json() {
               "source": "rabbitry.v1.delay.00",
               "exchange": "rabbitry.v1.delay.out",
               "routing_key": "*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.0.#"
+            },
+            {
+              "source": "rabbitry.v1.delay.out",
+              "queue": "rabbitry.v1.delay.unwanted",
+              "routing_key": "*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.exchange.events"
             },
             {
               "source": "rabbitry.v1.delay.out",
@@ -184,20 +201,22 @@ fn a_service_that_publishes_on_schedule_needs_the_ladder() {
     check(
         &service(vec![], Some(1)),
         &expect![[r#"
-        exchanges
-          events topic
-          rabbitry.v1.undeliverable fanout
-          rabbitry.v1.delay.00 topic alternate-exchange=rabbitry.v1.undeliverable
-          rabbitry.v1.delay.out topic alternate-exchange=rabbitry.v1.undeliverable
-        queues
-          rabbitry.v1.undeliverable quorum x-delivery-limit=2147483647
-          rabbitry.v1.delay.00 quorum x-dead-letter-exchange=rabbitry.v1.delay.out x-dead-letter-strategy=at-least-once x-delivery-limit=2147483647 x-message-ttl=1000 x-overflow=reject-publish
-        bindings
-          rabbitry.v1.undeliverable → queue rabbitry.v1.undeliverable by ``
-          rabbitry.v1.delay.00 → queue rabbitry.v1.delay.00 by `*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.1.#`
-          rabbitry.v1.delay.00 → exchange rabbitry.v1.delay.out by `*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.0.#`
-          rabbitry.v1.delay.out → exchange events by `*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.exchange.events`
-    "#]],
+            exchanges
+              events topic
+              rabbitry.v1.undeliverable fanout
+              rabbitry.v1.delay.00 topic alternate-exchange=rabbitry.v1.undeliverable
+              rabbitry.v1.delay.out topic alternate-exchange=rabbitry.v1.undeliverable
+            queues
+              rabbitry.v1.undeliverable quorum x-delivery-limit=2147483647
+              rabbitry.v1.delay.00 quorum x-dead-letter-exchange=rabbitry.v1.delay.out x-dead-letter-strategy=at-least-once x-delivery-limit=2147483647 x-message-ttl=1000 x-overflow=reject-publish
+              rabbitry.v1.delay.unwanted quorum x-delivery-limit=2147483647 x-max-length=0 x-overflow=drop-head
+            bindings
+              rabbitry.v1.undeliverable → queue rabbitry.v1.undeliverable by ``
+              rabbitry.v1.delay.00 → queue rabbitry.v1.delay.00 by `*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.1.#`
+              rabbitry.v1.delay.00 → exchange rabbitry.v1.delay.out by `*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.0.#`
+              rabbitry.v1.delay.out → queue rabbitry.v1.delay.unwanted by `*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.exchange.events`
+              rabbitry.v1.delay.out → exchange events by `*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.exchange.events`
+        "#]],
     );
 }
 
@@ -261,26 +280,28 @@ fn a_ladder_of_one_s_own() {
     check(
         &service,
         &expect![[r#"
-        exchanges
-          events topic
-          rabbitry.v1.undeliverable fanout
-          team.delay.00 topic alternate-exchange=rabbitry.v1.undeliverable
-          team.delay.out topic alternate-exchange=rabbitry.v1.undeliverable
-          rabbitry.v1.dead direct alternate-exchange=rabbitry.v1.undeliverable
-        queues
-          rabbitry.v1.undeliverable quorum x-delivery-limit=2147483647
-          team.delay.00 quorum x-dead-letter-exchange=team.delay.out x-dead-letter-strategy=at-least-once x-delivery-limit=2147483647 x-message-ttl=1000 x-overflow=reject-publish
-          inventory.reserve_stock.dead quorum x-delivery-limit=2147483647
-          inventory.reserve_stock quorum x-dead-letter-exchange=rabbitry.v1.dead x-dead-letter-routing-key=inventory.reserve_stock x-dead-letter-strategy=at-least-once x-delivery-limit=20 x-overflow=reject-publish
-        bindings
-          rabbitry.v1.undeliverable → queue rabbitry.v1.undeliverable by ``
-          team.delay.00 → queue team.delay.00 by `*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.1.#`
-          team.delay.00 → exchange team.delay.out by `*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.0.#`
-          team.delay.out → exchange events by `*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.exchange.events`
-          rabbitry.v1.dead → queue inventory.reserve_stock.dead by `inventory.reserve_stock`
-          team.delay.out → queue inventory.reserve_stock by `*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.queue.inventory.reserve_stock`
-          events → queue inventory.reserve_stock by `order_created`
-    "#]],
+            exchanges
+              events topic
+              rabbitry.v1.undeliverable fanout
+              team.delay.00 topic alternate-exchange=rabbitry.v1.undeliverable
+              team.delay.out topic alternate-exchange=rabbitry.v1.undeliverable
+              rabbitry.v1.dead direct alternate-exchange=rabbitry.v1.undeliverable
+            queues
+              rabbitry.v1.undeliverable quorum x-delivery-limit=2147483647
+              team.delay.00 quorum x-dead-letter-exchange=team.delay.out x-dead-letter-strategy=at-least-once x-delivery-limit=2147483647 x-message-ttl=1000 x-overflow=reject-publish
+              team.delay.unwanted quorum x-delivery-limit=2147483647 x-max-length=0 x-overflow=drop-head
+              inventory.reserve_stock.dead quorum x-delivery-limit=2147483647
+              inventory.reserve_stock quorum x-dead-letter-exchange=rabbitry.v1.dead x-dead-letter-routing-key=inventory.reserve_stock x-dead-letter-strategy=at-least-once x-delivery-limit=20 x-overflow=reject-publish
+            bindings
+              rabbitry.v1.undeliverable → queue rabbitry.v1.undeliverable by ``
+              team.delay.00 → queue team.delay.00 by `*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.1.#`
+              team.delay.00 → exchange team.delay.out by `*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.0.#`
+              team.delay.out → queue team.delay.unwanted by `*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.exchange.events`
+              team.delay.out → exchange events by `*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.exchange.events`
+              rabbitry.v1.dead → queue inventory.reserve_stock.dead by `inventory.reserve_stock`
+              team.delay.out → queue inventory.reserve_stock by `*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.queue.inventory.reserve_stock`
+              events → queue inventory.reserve_stock by `order_created`
+        "#]],
     );
 }
 
@@ -325,7 +346,12 @@ fn every_quorum_queue_that_moves_messages_on_does_it_at_least_once() {
 
 #[test]
 fn nothing_is_limited_in_length() {
-    for queue in &all_kinds().queues {
+    let topology = all_kinds();
+    // But for the one that is there to drop: it refuses nothing.
+    let (dropping, others): (Vec<_>, Vec<_>) =
+        topology.queues.iter().partition(|queue| queue.name == "rabbitry.v1.delay.unwanted");
+    assert!(dropping.iter().all(|queue| queue.arguments["x-overflow"] == Argument::from("drop-head")));
+    for queue in others {
         for name in queue.arguments.keys() {
             assert!(!name.starts_with("x-max-length") && name != "x-expires", "{}: {name}", queue.name);
         }

@@ -6,11 +6,11 @@ use futures_util::StreamExt;
 use lapin::{ConnectionProperties, Event};
 use tokio::sync::watch;
 
-use super::{Address, ConsumeChannel, PublishChannel, declare, error};
+use super::{Address, ConsumeChannel, PublishChannel, declare, dial::dial, error};
 use crate::{
     time::Clock,
     topology::{Binding, Topology, TopologyMode},
-    transport::TransportError,
+    transport::{ACCESS_REFUSED, NOT_ALLOWED, TransportError},
 };
 
 /// How long a connection may take to come up. lapin has no limit of its own: a peer that takes the TCP connection and says
@@ -44,10 +44,10 @@ impl Connection {
             .with_connection_name(name.into())
             .with_client_property("product".into(), "rabbitry".into());
         // Its auto-recovery stays off: it leaves consumers and confirms pending for ever.
-        let connecting = lapin::Connection::connect_uri(address.uri(), properties);
+        let connecting = dial(address.uri(), properties);
         let inner = match within(clock, CONNECT_TIMEOUT, connecting).await {
             Some(Ok(inner)) => inner,
-            Some(Err(failed)) => return Err(error(&failed)),
+            Some(Err(failed)) => return Err(refusal(error(&failed))),
             None => return Err(TransportError::lost(format!("no answer within {} s", CONNECT_TIMEOUT.as_secs()))),
         };
         let (sender, state) = watch::channel(State::Open);
@@ -125,6 +125,21 @@ impl Connection {
 
     pub(super) fn clock(&self) -> &Arc<dyn Clock> {
         &self.clock
+    }
+}
+
+/// Says in a refused connection's error what to do.
+fn refusal(error: TransportError) -> TransportError {
+    match error {
+        TransportError::Refused { code: ACCESS_REFUSED, text } => TransportError::Refused {
+            code: ACCESS_REFUSED,
+            text: format!("{text} — the user name or password is wrong, or the user may not log in this way"),
+        },
+        TransportError::Refused { code: NOT_ALLOWED, text } => TransportError::Refused {
+            code: NOT_ALLOWED,
+            text: format!("{text} — create the virtual host, or give the user permissions for it"),
+        },
+        other => other,
     }
 }
 

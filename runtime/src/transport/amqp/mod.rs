@@ -5,6 +5,7 @@ mod connection;
 mod consume;
 mod convert;
 mod declare;
+mod dial;
 mod publish;
 
 pub(crate) use address::Address;

@@ -1,0 +1,48 @@
+//! A service for tests that end its process: it handles `job.*` and prints what it does, a line each.
+//!
+//! `AMQP_URL` is the broker; `ABORT_ON` the number that ends the process at once, after `ABORT_AFTER` ms; `HOLD` the
+//! number that is held for ever, or `HOLD_MS` ms; `ATTEMPTS` the runs in all.
+
+use std::{io::Write, time::Duration};
+
+use rabbitry::{AnyEvent, RetryPolicy, Service, Subscription};
+use rabbitry_tests::number;
+
+fn variable<T: std::str::FromStr>(name: &str) -> Option<T> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+fn say(what: &str, number: u64) {
+    let mut out = std::io::stdout().lock();
+    // One write each: a line of a killed process is whole or not there.
+    let _ = out.write_all(format!("{what} {number}\n").as_bytes());
+    let _ = out.flush();
+}
+
+async fn handle(event: AnyEvent) {
+    let number = number(&event);
+    say("begun", number);
+    if variable("ABORT_ON") == Some(number) {
+        tokio::time::sleep(Duration::from_millis(variable("ABORT_AFTER").unwrap_or(0))).await;
+        std::process::abort();
+    }
+    if variable("HOLD") == Some(number) {
+        match variable("HOLD_MS") {
+            Some(milliseconds) => tokio::time::sleep(Duration::from_millis(milliseconds)).await,
+            None => std::future::pending().await,
+        }
+    }
+    say("handled", number);
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    rabbitry_tests::log();
+    let mut policy = RetryPolicy::default();
+    if let Some(attempts) = variable("ATTEMPTS") {
+        policy = policy.attempts(attempts);
+    }
+    let subscription = Subscription::to("job.*").name("work").retry(policy).handler(handle);
+    Service::new("worker").subscription(subscription).run().await?;
+    Ok(())
+}

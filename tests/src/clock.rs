@@ -1,0 +1,69 @@
+//! A clock whose long waits end when a test says so.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use futures_util::{FutureExt, future::BoxFuture};
+use rabbitry::Clock;
+use tokio::sync::{Semaphore, watch};
+
+use crate::within;
+
+/// The machine's clock, but for waits of one length: those end when the test says so.
+#[derive(Clone, Debug)]
+pub struct HeldClock {
+    held: Duration,
+    waiting: watch::Sender<usize>,
+    released: Arc<Semaphore>,
+}
+
+impl HeldClock {
+    /// One that holds waits of exactly this length.
+    #[must_use]
+    pub fn holding(held: Duration) -> Self {
+        Self { held, waiting: watch::Sender::new(0), released: Arc::new(Semaphore::new(0)) }
+    }
+
+    /// Waits until so many waits of that length have begun, ended ones included.
+    pub async fn begun(&self, count: usize) {
+        let mut waiting = self.waiting.subscribe();
+        within(format!("{count} waits of {:?}", self.held), async {
+            let _ = waiting.wait_for(|now| *now >= count).await;
+        })
+        .await;
+    }
+
+    /// How many have begun.
+    #[must_use]
+    pub fn all_begun(&self) -> usize {
+        *self.waiting.borrow()
+    }
+
+    /// Ends one of them.
+    pub fn release(&self) {
+        self.released.add_permits(1);
+    }
+}
+
+impl Clock for HeldClock {
+    fn now(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        if duration != self.held {
+            return tokio::time::sleep(duration).boxed();
+        }
+        let (waiting, released) = (self.waiting.clone(), Arc::clone(&self.released));
+        async move {
+            waiting.send_modify(|count| *count += 1);
+            // Never closed.
+            if let Ok(permit) = released.acquire().await {
+                permit.forget();
+            }
+        }
+        .boxed()
+    }
+}

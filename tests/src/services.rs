@@ -1,0 +1,17 @@
+//! Services on a test's broker.
+
+use rabbitry::{Running, Service};
+
+use crate::{TestBroker, within};
+
+impl TestBroker {
+    /// Starts a service here, and returns once it consumes.
+    pub async fn start(&self, service: Service) -> Running {
+        within("starting", service.broker(self.url()).start()).await.expect("the service starts")
+    }
+}
+
+/// Stops a service; whatever it had in hand is finished and acknowledged then.
+pub async fn stop(running: Running) {
+    within("stopping", running.shutdown()).await.expect("the service stops");
+}
