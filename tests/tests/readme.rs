@@ -2,7 +2,7 @@
 
 use std::{net::TcpListener, path::Path, process::Stdio};
 
-use rabbitry_tests::{TestBroker, eventually, within};
+use rabbitry_tests::{TestBroker, eventually, forget_the_test, within};
 use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
@@ -39,7 +39,9 @@ async fn a_pasted_order_is_confirmed_and_another_rejected() {
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder).unwrap();
     // A relative path to the script and the package's name ask for the project's folder.
-    let mut shop = Command::new("bash")
+    let mut bash = std::process::Command::new("bash");
+    forget_the_test(&mut bash);
+    let mut shop = Command::from(bash)
         .args(["-c", &commands()[0][0].replace("$(scripts/rabbitmq start shop)", &broker.url())])
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap())
         .env("ORDERS_ADDR", format!("127.0.0.1:{orders}"))
