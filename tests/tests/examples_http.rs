@@ -21,7 +21,7 @@ use tokio::{
 fn binaries() -> &'static Path {
     static BINARIES: OnceLock<PathBuf> = OnceLock::new();
     BINARIES.get_or_init(|| {
-        let mut build = std::process::Command::new(env!("CARGO"));
+        let mut build = rabbitry_tests::cargo();
         // What cargo says of this package is an input to the build scripts of others, who would run again.
         for (name, _) in std::env::vars_os() {
             if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
