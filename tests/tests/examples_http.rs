@@ -22,12 +22,6 @@ fn binaries() -> &'static Path {
     static BINARIES: OnceLock<PathBuf> = OnceLock::new();
     BINARIES.get_or_init(|| {
         let mut build = rabbitry_tests::cargo();
-        // What cargo says of this package is an input to the build scripts of others, who would run again.
-        for (name, _) in std::env::vars_os() {
-            if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
-                build.env_remove(name);
-            }
-        }
         build.args(["build", "--workspace", "--all-features", "--bins", "--message-format=json"]);
         let output = build.current_dir(env!("CARGO_MANIFEST_DIR")).stderr(Stdio::inherit()).output().unwrap();
         assert!(output.status.success(), "the examples cannot be built: {}", output.status);

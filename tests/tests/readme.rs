@@ -2,7 +2,7 @@
 
 use std::{net::TcpListener, path::Path, process::Stdio};
 
-use rabbitry_tests::{TestBroker, eventually, forget_the_test, within};
+use rabbitry_tests::{TestBroker, cargo, eventually, forget_the_test, within};
 use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
@@ -38,6 +38,9 @@ async fn a_pasted_order_is_confirmed_and_another_rejected() {
     // There is none on the first run.
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder).unwrap();
+    // The first build may take its time.
+    let built = tokio::task::spawn_blocking(|| cargo().args(["build", "-p", "shop"]).status().unwrap()).await.unwrap();
+    assert!(built.success(), "{built}");
     // A relative path to the script and the package's name ask for the project's folder.
     let mut bash = std::process::Command::new("bash");
     forget_the_test(&mut bash);
