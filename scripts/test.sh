@@ -12,7 +12,10 @@ cd "$(dirname "$0")/.."
 what=(--workspace --all-features)
 if [[ ${1-} == --brokers ]]; then
   shift
-  what=(-p rabbitry-tests -p orders -p inventory -p shop --tests)
+  what=(-p rabbitry-tests --all-features)
+  for file in $(grep -l TestBroker tests/tests/*.rs); do
+    what+=(--test "$(basename "$file" .rs)")
+  done
 fi
 
 # The node that tests share lives as long as this script: each of them only finds it running.

@@ -4,6 +4,7 @@
 
 mod books;
 mod broker;
+mod cargo;
 mod child;
 mod client;
 mod clock;
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 pub use books::Books;
 pub use broker::{Node, TestBroker};
+pub use cargo::{cargo, forget_the_test};
 pub use child::Child;
 pub use client::{Client, Header, Raw, table};
 pub use clock::HeldClock;

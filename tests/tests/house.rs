@@ -7,7 +7,7 @@ use std::{
 
 /// The modules of the runtime, from the core to the edge: each may use what stands before it.
 const LAYERS: [&str; 10] =
-    ["time", "event", "envelope", "topology", "retry", "handler", "subscription", "transport", "publisher", "consumer"];
+    ["time", "event", "envelope", "retry", "topology", "handler", "subscription", "transport", "publisher", "consumer"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()

@@ -2,7 +2,6 @@
 
 use contracts::{OrderCreated, StockAnswer};
 use rabbitry::{Service, State, subscribe, subscriptions};
-use uuid::Uuid;
 
 use crate::Orders;
 
@@ -29,10 +28,4 @@ async fn record_order(event: OrderCreated, State(orders): State<Orders>) -> Resu
 #[subscribe("stock_reserved", "stock_rejected")]
 async fn settle_order(answer: StockAnswer, State(orders): State<Orders>) -> Result<(), sqlx::Error> {
     orders.settle(&answer).await
-}
-
-/// The id of an order's event: the same each time the same order is sent.
-pub(crate) fn event_id(order_id: i64) -> String {
-    const ORDERS: Uuid = Uuid::from_u128(0x6c1d_7b3e_2f0a_4d58_9e47_b1c2_53a8_f09d);
-    Uuid::new_v5(&ORDERS, &order_id.to_be_bytes()).to_string()
 }

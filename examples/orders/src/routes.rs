@@ -14,8 +14,9 @@ use axum::{
 use contracts::{Order, OrderCreated};
 use rabbitry::Publisher;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
-use crate::{Orders, Status, events::event_id, refusal::Refusal};
+use crate::{Orders, Status, refusal::Refusal};
 
 #[derive(Clone)]
 struct App {
@@ -56,6 +57,12 @@ async fn show_order(
     let Path(order_id) = order_id?;
     let unknown = || Refusal(StatusCode::NOT_FOUND, format!("there is no order {order_id}"));
     app.orders.status(order_id).await?.map(Json).ok_or_else(unknown)
+}
+
+/// The id of an order's event: the same each time the same order is sent.
+fn event_id(order_id: i64) -> String {
+    const ORDERS: Uuid = Uuid::from_u128(0x6c1d_7b3e_2f0a_4d58_9e47_b1c2_53a8_f09d);
+    Uuid::new_v5(&ORDERS, &order_id.to_be_bytes()).to_string()
 }
 
 /// What the types don't say about an order.
