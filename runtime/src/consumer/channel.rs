@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Consumer, ConsumerState, Ended, Stopped, settle::Settler};
 use crate::transport::{Delivery, TransportError, amqp::ConsumeChannel};
 
-/// How many finished deliveries are acknowledged at once.
+/// How many finished deliveries are acknowledged at once, at most.
 const FLUSH_AT: usize = 64;
 /// How long a finished delivery waits for others at most.
 const FLUSH_AFTER: Duration = Duration::from_millis(5);
@@ -135,7 +135,8 @@ impl Consumer {
         if serving.flush.is_some() || serving.settler.unacknowledged() == 0 {
             return Ok(());
         }
-        if serving.settler.unacknowledged() >= FLUSH_AT {
+        // A quarter of what the broker sends ahead, so that it need not stop sending.
+        if serving.settler.unacknowledged() >= FLUSH_AT.min(usize::from(self.prefetch) / 4).max(1) {
             serving.start_flush();
         } else if self.runs.is_empty() {
             let waiting = if self.stopping.is_cancelled() { None } else { serving.channel.next().now_or_never() };

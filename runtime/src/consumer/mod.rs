@@ -4,7 +4,7 @@ mod channel;
 mod settle;
 mod worker;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tokio::sync::watch;
@@ -17,13 +17,18 @@ use crate::{
 
 pub(crate) use worker::Worker;
 
+/// A channel that lived this long was well.
+const LIVES: Duration = Duration::from_secs(5);
+
 /// How a subscription is, for `health`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum ConsumerState {
     Starting,
     Consuming,
     /// It receives nothing, for this reason, and is subscribing again.
     Lost(String),
+    /// The broker says no. It is asked again all the same.
+    Refused(TransportError),
     Stopped,
 }
 
@@ -43,10 +48,17 @@ impl Sign {
     }
 
     /// Waits until it consumes, or has stopped before.
-    pub(crate) async fn consuming(&self) {
-        let is = |state: &ConsumerState| matches!(state, ConsumerState::Consuming | ConsumerState::Stopped);
+    ///
+    /// # Errors
+    /// The broker says no.
+    pub(crate) async fn consuming(&self) -> Result<(), TransportError> {
+        let known = |state: &ConsumerState| !matches!(state, ConsumerState::Starting | ConsumerState::Lost(_));
         // We hold a sender, so it cannot be closed.
-        let _ = self.0.subscribe().wait_for(is).await;
+        let _ = self.0.subscribe().wait_for(known).await;
+        match self.read() {
+            ConsumerState::Refused(error) => Err(error),
+            _ => Ok(()),
+        }
     }
 
     fn show(&self, state: ConsumerState) {
@@ -96,12 +108,19 @@ impl Consumer {
         // In a new process the broker sends one at a time until that is known to be safe: the message that ended the last
         // process would count as delivered together with all that were sent ahead.
         let mut prefetch = 1.min(self.prefetch);
+        let (mut backoff, mut wait) = (Backoff::default(), Duration::ZERO);
         let stopped = loop {
-            let Some(channel) = self.subscribe(prefetch).await else { break self.finish().await };
+            let Some(channel) = self.subscribe(prefetch, wait).await else { break self.finish().await };
+            let since = self.worker.clock.now();
             match self.serve(channel, prefetch).await {
                 Ok(stopped) => break stopped,
                 Err(reason) => self.lost(&reason),
             }
+            // What comes up and dies at once must not do so without a pause.
+            if self.worker.clock.now().duration_since(since).is_ok_and(|lived| lived > LIVES) {
+                backoff = Backoff::default();
+            }
+            wait = backoff.next();
             prefetch = u16::try_from(self.concurrency).unwrap_or(u16::MAX).min(self.prefetch);
         };
         self.sign.show(ConsumerState::Stopped);
@@ -120,16 +139,21 @@ impl Consumer {
     }
 
     /// A channel that consumes; `None` when stopped before. What runs goes on meanwhile.
-    async fn subscribe(&mut self, prefetch: u16) -> Option<ConsumeChannel> {
+    async fn subscribe(&mut self, prefetch: u16, wait: Duration) -> Option<ConsumeChannel> {
         let (link, queue, exclusive) = (Arc::clone(&self.link), self.worker.queue.to_string(), self.exclusive.clone());
-        let worker = Arc::clone(&self.worker);
+        let (worker, sign) = (Arc::clone(&self.worker), self.sign.clone());
         let subscribing = async move {
+            worker.clock.sleep(wait).await;
             let mut backoff = Backoff::default();
             loop {
                 let error = match attempt(&link, &queue, exclusive.as_deref(), prefetch).await {
                     Ok(channel) => return channel,
                     Err(error) => error,
                 };
+                sign.show(match &error {
+                    TransportError::Lost { .. } => ConsumerState::Lost(error.to_string()),
+                    refused => ConsumerState::Refused(refused.clone()),
+                });
                 let wait = backoff.next();
                 if backoff.is_worth_a_line() {
                     tracing::warn!(queue, tries = backoff.tries(), %error, "cannot subscribe; trying again for as long as it takes");

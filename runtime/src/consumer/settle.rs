@@ -1,6 +1,6 @@
 //! Which deliveries may be acknowledged, and in how few frames. Pure: it writes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::transport::Ack;
 
@@ -12,47 +12,57 @@ use crate::transport::Ack;
 pub(crate) struct Settler {
     /// All tags up to this one are settled.
     settled: u64,
-    /// Finished tags beyond, and whether each is acknowledged already.
-    beyond: BTreeMap<u64, bool>,
-    unacknowledged: usize,
+    /// Finished tags beyond that are not acknowledged yet.
+    fresh: BTreeSet<u64>,
+    /// Acknowledged tags beyond, as ranges by their first: there are no more of them than runs in hand.
+    acknowledged: BTreeMap<u64, u64>,
 }
 
 impl Settler {
     /// Takes a delivery whose effects are safe.
     pub(crate) fn finish(&mut self, tag: u64) {
-        if tag > self.settled && self.beyond.insert(tag, false).is_none() {
-            self.unacknowledged += 1;
-        }
+        self.fresh.insert(tag);
     }
 
     /// How many are finished and not acknowledged.
     pub(crate) fn unacknowledged(&self) -> usize {
-        self.unacknowledged
+        self.fresh.len()
     }
 
     /// What to write: one `multiple` for the contiguous prefix, then single ones in their order.
     pub(crate) fn flush(&mut self) -> Vec<Ack> {
         let mut up_to = None;
-        while let Some(acknowledged) = self.beyond.remove(&(self.settled + 1)) {
-            self.settled += 1;
-            // The tag that is named must be one that the broker still waits for.
-            if !acknowledged {
-                up_to = Some(Ack::UpTo(self.settled));
+        loop {
+            let next = self.settled + 1;
+            if self.fresh.remove(&next) {
+                self.settled = next;
+                // The tag that is named must be one that the broker still waits for.
+                up_to = Some(Ack::UpTo(next));
+            } else if let Some(last) = self.acknowledged.remove(&next) {
+                self.settled = last;
+            } else {
+                break;
             }
         }
-        self.unacknowledged = 0;
-        let single = self.beyond.iter_mut().filter(|(_, acknowledged)| !**acknowledged).map(|(tag, acknowledged)| {
-            *acknowledged = true;
-            Ack::One(*tag)
-        });
-        up_to.into_iter().chain(single).collect()
+        let mut acks: Vec<Ack> = up_to.into_iter().collect();
+        for tag in std::mem::take(&mut self.fresh) {
+            self.acknowledge(tag);
+            acks.push(Ack::One(tag));
+        }
+        acks
+    }
+
+    /// Adds a tag to the ranges of acknowledged ones.
+    fn acknowledge(&mut self, tag: u64) {
+        let before = self.acknowledged.range(..tag).next_back().filter(|(_, last)| **last + 1 == tag);
+        let first = before.map_or(tag, |(first, _)| *first);
+        let last = self.acknowledged.remove(&(tag + 1)).unwrap_or(tag);
+        self.acknowledged.insert(first, last);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use proptest::prelude::*;
 
     use super::*;
@@ -88,6 +98,8 @@ mod tests {
             for (tag, flush) in order.iter().take(taken).zip(flushes) {
                 settler.finish(*tag);
                 finished.insert(*tag);
+                // The gaps between finished tags bound what is kept.
+                prop_assert!(settler.acknowledged.len() <= 200 - finished.len());
                 if flush {
                     apply(&mut waiting, &settler.flush());
                     prop_assert!(waiting.is_disjoint(&finished));

@@ -14,7 +14,7 @@ use tracing::Instrument;
 use crate::{
     envelope::{self, Failure, Format, Message, Reason, attempts_so_far, copy_of, headers},
     event::DecodeError,
-    handler::{Attempt, Bound, Received, Returned, Verdict, chain, fresh_id},
+    handler::{Attempt, Bound, HandlerError, Received, Returned, Verdict, chain, fresh_id},
     publisher::{Entered, NotSent, Outgoing, PublishError},
     retry::{Decision, RetryPolicy},
     subscription::{RejectIf, Undecodable},
@@ -25,6 +25,9 @@ use crate::{
 
 /// How often the broker may deliver a message from a quorum queue and get no answer, before it counts as a failed run.
 const ABANDONED: i64 = 3;
+
+/// How long a copy waits that the broker refused, before it is sent again.
+const REFUSED: Duration = Duration::from_secs(30);
 
 /// What all runs of one handler share.
 pub(crate) struct Worker {
@@ -168,17 +171,23 @@ impl Worker {
         };
         let returned = match ended {
             Err(panic) => return Err(panicked(&*panic)),
-            Ok(Err(error)) => {
-                let rejected = self.reject_if.as_ref().is_some_and(|reject_if| reject_if(error.error()));
-                let verdict = if rejected { Verdict::Reject } else { error.verdict() };
-                let reason = if verdict == Verdict::Reject { Reason::Rejected } else { Reason::Error };
-                return Err(Failed { reason, error: chain(error.error()), verdict });
-            }
+            Ok(Err(error)) => return Err(self.classified(&error)),
             Ok(Ok(returned)) => returned,
         };
         let events = returned.into_messages().map_err(|error| unpublishable(&error.into()))?;
         events.iter().try_for_each(|event| self.outgoing.check(event)).map_err(|error| unpublishable(&error))?;
         Ok(events)
+    }
+
+    /// What a handler's error means. Its texts and `reject_if` are the user's code, too.
+    fn classified(&self, error: &HandlerError) -> Failed {
+        let classify = || {
+            let rejected = self.reject_if.as_ref().is_some_and(|reject_if| reject_if(error.error()));
+            let verdict = if rejected { Verdict::Reject } else { error.verdict() };
+            let reason = if verdict == Verdict::Reject { Reason::Rejected } else { Reason::Error };
+            Failed { reason, error: chain(error.error()), verdict }
+        };
+        std::panic::catch_unwind(AssertUnwindSafe(classify)).unwrap_or_else(|panic| panicked(&*panic))
     }
 
     /// Publishes what a run returned, for as long as the delivery lives.
@@ -205,7 +214,9 @@ impl Worker {
                 match error {
                     PublishError::Closed { .. } => return Sent::Gone,
                     PublishError::Nacked { .. } | PublishError::TimedOut { .. } => {
-                        tracing::warn!(queue = &*self.queue, %error, "an event that a handler returned is not confirmed; sending it again");
+                        if backoff.is_worth_a_line() {
+                            tracing::warn!(queue = &*self.queue, %error, "an event that a handler returned is not confirmed; sending it again");
+                        }
                         events.push(message);
                     }
                     error => return Sent::Never(error),
@@ -255,7 +266,11 @@ impl Worker {
             if let PublishError::Closed { .. } = not_sent.error {
                 return false;
             }
-            let wait = backoff.next();
+            let mut wait = backoff.next();
+            if let PublishError::Refused { .. } = not_sent.error {
+                // Each refusal costs all publishers of the service a channel.
+                wait += REFUSED;
+            }
             if backoff.is_worth_a_line() {
                 tracing::error!(
                     queue = &*self.queue,

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     time::Clock,
     transport::{
-        Backoff, Confirmed, Link, Returned, TransportError,
+        Backoff, Confirmed, Link, NOT_FOUND, Returned, TransportError,
         amqp::{Confirm, Connection, PublishChannel, State},
     },
 };
@@ -49,6 +49,8 @@ pub(crate) struct Pipeline {
     /// How many of `unconfirmed`, from the first, go out one at a time: one of them made the broker close the channel,
     /// and alone it shows which.
     suspects: usize,
+    /// Whether the channel was lost over a message that was alone on it.
+    convicted: bool,
     /// The names that were warned of.
     warned: HashSet<String>,
 }
@@ -89,6 +91,7 @@ impl Pipeline {
             unconfirmed: BTreeMap::new(),
             next: 0,
             suspects: 0,
+            convicted: false,
             warned: HashSet::new(),
         }
     }
@@ -110,10 +113,14 @@ impl Pipeline {
                 Err(reason) => reason,
             };
             tracing::warn!(unconfirmed = self.unconfirmed.len(), %reason, "lost the publishing channel; what is unconfirmed is sent again");
+            if std::mem::take(&mut self.convicted) {
+                // Found and told: the others need not wait for it.
+                continue;
+            }
             if connection.is_open() {
                 self.mend(&connection, &reason).await;
-                self.clock.sleep(backoff.next()).await;
             }
+            self.clock.sleep(backoff.next()).await;
         }
         self.link.close().await;
     }
@@ -122,9 +129,9 @@ impl Pipeline {
         self.unconfirmed.is_empty() && self.jobs.is_empty()
     }
 
-    /// A channel was closed while its connection lives: the broker refused something. An exchange of ours may be gone.
+    /// A channel was closed while its connection lives: the broker misses an exchange, which may be one of ours.
     async fn mend(&self, connection: &Connection, reason: &TransportError) {
-        if matches!(reason, TransportError::Refused { .. })
+        if matches!(reason, TransportError::Refused { code: NOT_FOUND, .. })
             && let Err(error) = self.link.declare_again(connection).await
         {
             tracing::error!(%error, "cannot declare the topology again");
@@ -147,7 +154,8 @@ impl Pipeline {
         let mut batch = Vec::with_capacity(BATCH);
         let mut drained = false;
         while !(drained && flight.is_empty()) {
-            let barrier = self.unrouted == Unrouted::Fail && !flight.is_empty();
+            // What rests is no part of the batch: it goes with the next.
+            let barrier = self.unrouted == Unrouted::Fail && !flight.confirms.is_empty();
             tokio::select! {
                 biased;
                 Some((number, answer)) = flight.confirms.next(), if !flight.confirms.is_empty() => {
@@ -191,6 +199,7 @@ impl Pipeline {
                     Err(TransportError::Refused { code, text }) => {
                         // Alone on the channel: this is the one that the broker refuses.
                         self.suspects = self.suspects.saturating_sub(1);
+                        self.convicted = true;
                         if let Some(job) = self.unconfirmed.remove(&number) {
                             let event = event_name(&job.message);
                             job.fail(PublishError::Refused { event, code, text: text.clone() });
@@ -215,6 +224,12 @@ impl Pipeline {
         flight: &mut InFlight,
         numbers: &[u64],
     ) -> Result<(), TransportError> {
+        for number in numbers {
+            // Nobody waits for it any more: what was not sent in its time is not sent later.
+            if self.unconfirmed.get(number).is_some_and(Job::is_abandoned) {
+                self.unconfirmed.remove(number);
+            }
+        }
         let jobs = numbers.iter().filter_map(|number| self.unconfirmed.get(number));
         let written = channel.write(jobs.map(|job| (&job.message, job.mandatory))).await;
         let present: Vec<u64> =

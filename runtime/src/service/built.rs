@@ -58,6 +58,20 @@ impl BuiltService {
     /// # Errors
     /// The broker refuses the service or its plan.
     pub async fn start(self) -> Result<Running, StartError> {
+        let (service, broker) = (self.name.clone(), self.address.clone());
+        let running = self.begin().await?;
+        match running.consuming().await {
+            Ok(()) => Ok(running),
+            Err(error) => {
+                // What runs already is finished; what is cut off comes again.
+                let _ = running.shutdown().await;
+                Err(StartError::new(&service, &broker, error))
+            }
+        }
+    }
+
+    /// Connects and starts the tasks.
+    async fn begin(self) -> Result<Running, StartError> {
         let refused = |error| StartError::new(&self.name, &self.address, error);
         let publishing = Arc::new(self.link("publishing", self.mode));
         let consuming = (!self.handlers.is_empty()).then(|| Arc::new(self.link("consuming", self.mode)));
@@ -99,10 +113,7 @@ impl BuiltService {
                 parts.consume(&worker, sign, consumer);
             }
         }
-        let running = Running::new(parts);
-        running.consuming().await;
-        tracing::info!(service = self.name, broker = %self.address, "started");
-        Ok(running)
+        Ok(Running::new(parts))
     }
 
     /// Starts the service and serves until a signal; see [`Service::run`](crate::Service::run).
@@ -111,15 +122,27 @@ impl BuiltService {
     /// The broker refuses the service or its plan, or handlers were cut off at the end of the grace period.
     pub async fn run(self) -> Result<(), RunError> {
         let mut signals = Signals::listen().map_err(RunError::Signals)?;
+        let (service, broker) = (self.name.clone(), self.address.clone());
         let running = tokio::select! {
-            running = self.start() => running?,
+            running = self.begin() => running?,
             signal = signals.next() => {
                 tracing::info!(signal, "stopped before it had started");
                 return Ok(());
             }
         };
-        running.until(&mut signals).await?;
-        Ok(())
+        let refused = async {
+            match running.consuming().await {
+                Ok(()) => std::future::pending().await,
+                Err(error) => error,
+            }
+        };
+        tokio::select! {
+            signal = signals.next() => Ok(running.stop(signal, &mut signals).await?),
+            error = refused => {
+                let _ = running.shutdown().await;
+                Err(StartError::new(&service, &broker, error).into())
+            }
+        }
     }
 
     fn link(&self, task: &str, mode: TopologyMode) -> Link {

@@ -108,6 +108,9 @@ fn check_service(service: &Service) -> Result<(), BuildError> {
     if service.publish_window == 0 || service.publish_window > MOST_ON_THEIR_WAY {
         return Err(setting("publish_window", format!("is {}: say 1 to {MOST_ON_THEIR_WAY}", service.publish_window)));
     }
+    if service.publish_timeout.as_ref().is_ok_and(Duration::is_zero) {
+        return Err(setting("publish_timeout", "is 0: no event could be confirmed in time".to_owned()));
+    }
     for (name, duration) in [("publish_timeout", &service.publish_timeout), ("grace", &service.grace)] {
         duration.as_ref().map_err(|invalid| setting(name, invalid.to_string()))?;
     }
@@ -184,6 +187,13 @@ fn plan_subscription(
     check_destination(&queue).map_err(|reason| wrong("queue", format!("`{queue}` {reason}")))?;
     if queue.starts_with("rabbitry.") {
         return Err(wrong("queue", format!("`{queue}` begins like rabbitry's own queues: choose another")));
+    }
+    if options.binding_key.as_ref().is_some_and(|key| key.len() > 255) {
+        return Err(wrong("binding_key", "is longer than the 255 bytes that AMQP has for it".to_owned()));
+    }
+    if let Some(name) = options.binding_arguments.keys().find(|name| name.len() > 255) {
+        let start = name.get(..60).unwrap_or_default();
+        return Err(wrong("binding_argument", format!("`{start}…` is longer than the 255 bytes that AMQP has for it")));
     }
     let mut bindings: Vec<(String, String, Arguments)> = Vec::new();
     for name in &options.names {

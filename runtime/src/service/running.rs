@@ -13,19 +13,18 @@ use tokio::{sync::Mutex, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    BuiltService, ConnectionHealth, Health, RunError, ShutdownError, SubscriptionHealth, UndeclaredEvent,
-    signal::Signals,
+    BuiltService, ConnectionHealth, Health, ShutdownError, SubscriptionHealth, UndeclaredEvent, signal::Signals,
 };
 use crate::{
     consumer::{Consumer, ConsumerState, Sign, Stopped, Worker},
     event::{EventSet, Events},
     publisher::{Outgoing, Pipeline, Publisher},
     time::Clock,
-    transport::{Link, LinkState},
+    transport::{Link, LinkState, TransportError},
 };
 
-/// How long what is cut off may take to let go, and the publisher to get its last confirms.
-const LAST_MOMENT: Duration = Duration::from_secs(4);
+/// How long what is cut off may take to let go: with the default grace and the goodbyes it stays within 30 s.
+const LAST_MOMENT: Duration = Duration::from_secs(2);
 
 /// A running service.
 ///
@@ -91,6 +90,15 @@ impl Parts {
         self.tasks.get_mut().publisher = Some(tokio::spawn(pipeline.run()));
     }
 
+    /// Ends when the shutdown must: the last moment after the grace period or a cut, whichever comes first.
+    async fn limit(&self) {
+        tokio::select! {
+            () = self.cut.cancelled() => {}
+            () = self.clock.sleep(self.grace) => self.cut.cancel(),
+        }
+        self.clock.sleep(LAST_MOMENT).await;
+    }
+
     pub(super) fn consume(&mut self, worker: &Worker, sign: Sign, consumer: Consumer) {
         self.subscriptions.push(Shown { handler: worker.handler.clone(), queue: Arc::clone(&worker.queue), sign });
         self.tasks.get_mut().consumers.push((worker.handler.clone(), tokio::spawn(consumer.run())));
@@ -135,6 +143,7 @@ impl Running {
                 ConsumerState::Consuming => (true, None),
                 ConsumerState::Starting => (false, Some("it has not begun yet".to_owned())),
                 ConsumerState::Lost(reason) => (false, Some(reason)),
+                ConsumerState::Refused(error) => (false, Some(error.to_string())),
                 ConsumerState::Stopped => (false, Some("it has stopped".to_owned())),
             };
             SubscriptionHealth { handler: shown.handler.clone(), queue: shown.queue.to_string(), consuming, reason }
@@ -179,53 +188,65 @@ impl Running {
     /// # Errors
     /// Handlers were cut off at the end of the grace period, or messages had no confirm. The events come again.
     ///
+    /// It ends [`grace`](crate::Service::grace) and some seconds after it began, whatever the broker does.
+    ///
     /// # Cancel safety
-    /// A shutdown whose future is dropped goes on as far as the grace period allows; call it again to wait for its end.
+    /// A shutdown whose future is dropped goes no further than consumers that finish what they have; call it again to go on,
+    /// with a new grace period.
     pub async fn shutdown(&self) -> Result<(), ShutdownError> {
         let parts = &self.parts;
         parts.stopping.cancel();
         let mut tasks = parts.tasks.lock().await;
+        let mut limit = std::pin::pin!(parts.limit());
+        let mut over = false;
         let mut cut_off = Vec::new();
-        {
-            let mut grace = std::pin::pin!(parts.clock.sleep(parts.grace));
-            while let Some((handler, task)) = tasks.consumers.last_mut() {
-                let joined = tokio::select! {
-                    biased;
-                    joined = &mut *task => joined,
-                    () = &mut grace, if !parts.cut.is_cancelled() => {
-                        parts.cut.cancel();
-                        continue;
-                    }
-                };
-                match joined {
-                    Ok(Stopped { cut_off: 0 }) => {}
-                    Ok(Stopped { cut_off: runs }) => cut_off.push((handler.clone(), runs)),
-                    Err(error) => tracing::error!(handler, %error, "a consumer ended badly"),
+        while let Some((handler, task)) = tasks.consumers.last_mut() {
+            let joined = tokio::select! {
+                biased;
+                joined = &mut *task => joined,
+                () = &mut limit, if !over => {
+                    over = true;
+                    tasks.consumers.iter().for_each(|(_, task)| task.abort());
+                    continue;
                 }
-                tasks.consumers.pop();
+            };
+            match joined {
+                Ok(Stopped { cut_off: 0 }) => {}
+                Ok(Stopped { cut_off: runs }) => cut_off.push((handler.clone(), runs)),
+                Err(error) => {
+                    tracing::error!(handler, %error, "a consumer did not end well");
+                    cut_off.push((handler.clone(), 1));
+                }
             }
+            tasks.consumers.pop();
         }
         parts.closing.cancel();
         let mut unconfirmed = 0;
-        if let Some(mut publisher) = tasks.publisher.take() {
-            let last = if parts.cut.is_cancelled() { LAST_MOMENT } else { LAST_MOMENT.max(parts.grace) };
+        if let Some(publisher) = &mut tasks.publisher {
+            let limit = async {
+                if !over {
+                    limit.await;
+                }
+            };
+            let mut limit = std::pin::pin!(limit);
             tokio::select! {
                 biased;
-                joined = &mut publisher => {
+                joined = &mut *publisher => {
                     if let Err(error) = joined {
                         tracing::error!(%error, "the publishing task ended badly");
                     }
                 }
-                () = parts.clock.sleep(last) => {
+                () = &mut limit => {
                     unconfirmed = parts.outgoing.window.on_their_way();
                     publisher.abort();
                 }
             }
         }
-        if let Some(consuming) = &parts.consuming {
-            consuming.close().await;
+        tasks.publisher = None;
+        match &parts.consuming {
+            Some(consuming) => _ = tokio::join!(consuming.close(), parts.publishing.close()),
+            None => parts.publishing.close().await,
         }
-        parts.publishing.close().await;
         if cut_off.is_empty() && unconfirmed == 0 {
             tracing::info!(service = parts.name, "stopped");
             return Ok(());
@@ -234,25 +255,29 @@ impl Running {
         Err(ShutdownError { service: parts.name.clone(), cut_off, unconfirmed })
     }
 
-    /// Serves until a signal, then shuts down.
-    pub(super) async fn until(self, signals: &mut Signals) -> Result<(), RunError> {
-        let signal = signals.next().await;
+    /// Shuts down after a signal; a second one ends it at once.
+    pub(super) async fn stop(&self, signal: &str, signals: &mut Signals) -> Result<(), ShutdownError> {
         tracing::info!(service = self.parts.name, signal, "stopping");
         let mut shutdown = std::pin::pin!(self.shutdown());
         tokio::select! {
             biased;
-            ended = &mut shutdown => return Ok(ended?),
+            ended = &mut shutdown => return ended,
             signal = signals.next() => tracing::warn!(service = self.parts.name, signal, "stopping at once"),
         }
         self.parts.cut.cancel();
-        Ok(shutdown.await?)
+        shutdown.await
     }
 
     /// Waits until every subscription receives events.
-    pub(super) async fn consuming(&self) {
+    ///
+    /// # Errors
+    /// The broker refuses one of them.
+    pub(super) async fn consuming(&self) -> Result<(), TransportError> {
         for shown in &self.parts.subscriptions {
-            shown.sign.consuming().await;
+            shown.sign.consuming().await?;
         }
+        tracing::info!(service = self.parts.name, "started");
+        Ok(())
     }
 
     fn declares(&self, name: &str) -> bool {

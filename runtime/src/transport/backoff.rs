@@ -27,7 +27,7 @@ impl Backoff {
 
     /// Whether this try is worth a line in the log: the first, and then ever fewer.
     pub(crate) fn is_worth_a_line(&self) -> bool {
-        self.tries.is_power_of_two() || self.tries.is_multiple_of(64)
+        self.tries <= 1 || self.tries.is_power_of_two() || self.tries.is_multiple_of(64)
     }
 }
 

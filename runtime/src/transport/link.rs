@@ -70,8 +70,8 @@ impl Link {
                     *current = Some(connection);
                     return Ok(());
                 }
-                Err(refused @ TransportError::Refused { .. }) => return Err(refused),
-                Err(lost) => self.wait(&mut backoff, &lost).await,
+                Err(lost @ TransportError::Lost { .. }) => self.wait(&mut backoff, &lost).await,
+                Err(refused) => return Err(refused),
             }
         }
     }

@@ -38,6 +38,10 @@ impl Address {
         }
         // The part of the host, without credentials, path and query. lapin takes an IPv6 address for localhost.
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        if rest.strip_prefix(authority).is_some_and(|rest| rest.contains('@')) {
+            // A parser would take part of a password for the path, and show it.
+            return Err(invalid("a `/`, `?` or `#` in its user or password is not escaped: %2f, %3f, %23"));
+        }
         let host = authority.rsplit('@').next().unwrap_or_default();
         if host.starts_with('[') {
             return Err(invalid("its host is an IPv6 address; use a host name"));
@@ -95,6 +99,7 @@ mod tests {
             "amqp://shop:s3cret@h:s3cret/",
             "amqp://shop:s3cret@:5672/",
             "amqp://shop:s3cret@[::1]/",
+            "amqp://shop:8/s3cret@h:5672/orders",
         ] {
             let error = Address::parse(bad).unwrap_err();
             assert!(!format!("{error} {error:?}").contains("s3cret"), "{error:?}");

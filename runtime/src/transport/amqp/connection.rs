@@ -19,7 +19,7 @@ pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the broker may take for one answer that it gives at once when it is well.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a goodbye may take. A connection that the broker has blocked never ends it.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How a connection is.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,9 +9,14 @@ use lapin::{
 
 use super::{Connection, connection::answered, convert};
 use crate::{
-    topology::{Binding, Destination, Exchange, ExchangeKind, Queue, QueueType, Topology, TopologyMode},
+    topology::{
+        Argument, Arguments, Binding, Destination, Exchange, ExchangeKind, Queue, QueueType, Topology, TopologyMode,
+    },
     transport::{ACCESS_REFUSED, NOT_FOUND, PRECONDITION_FAILED, TransportError},
 };
+
+/// How long a queue of a connection's own lives without a consumer, in ms.
+const UNUSED_MS: i64 = 60_000;
 
 pub(super) async fn declare(
     connection: &Connection,
@@ -52,8 +57,10 @@ pub(super) async fn declare(
 
 pub(super) async fn exclusive(connection: &Connection, bindings: &[Binding]) -> Result<String, TransportError> {
     let mut asking = Asking { connection, channel: connection.channel().await? };
-    let options = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
-    let asked = asking.channel.queue_declare("".into(), options, convert::arguments(&Default::default())?);
+    // It goes with its consumer, so that none fills unread when only the channel was lost; or if it never gets one.
+    let options = QueueDeclareOptions { exclusive: true, auto_delete: true, ..QueueDeclareOptions::default() };
+    let arguments = Arguments::from([("x-expires".to_owned(), Argument::Integer(UNUSED_MS))]);
+    let asked = asking.channel.queue_declare("".into(), options, convert::arguments(&arguments)?);
     let queue = answered(connection.clock(), "declaring a queue", asked).await?.name().to_string();
     for binding in bindings {
         asking.bind(&Binding { destination: Destination::Queue(queue.clone()), ..binding.clone() }).await?;

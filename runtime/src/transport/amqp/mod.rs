@@ -25,7 +25,7 @@ fn error(error: &lapin::Error) -> TransportError {
     let text = answer.get_message().to_string();
     match code {
         // The operator closed the connection, or the broker stops, or is in trouble itself.
-        320 | 541 => TransportError::lost(format!("the broker closed the connection: {text}")),
+        320 | 504..=506 | 541 => TransportError::lost(format!("the broker closed the connection: {text}")),
         _ => TransportError::Refused { code, text },
     }
 }

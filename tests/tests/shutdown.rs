@@ -1,0 +1,245 @@
+//! How a service ends: what it finishes, what it leaves, and how long it takes.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures_util::{FutureExt, future::join_all};
+use rabbitry::{AnyEvent, PublishError, Publisher, Running, Service, Subscription};
+use rabbitry_tests::{
+    Books, Child, Node, Record, TestBroker, assert_each_once, eventually, note, number, numbered, publish_numbers,
+    stop, within,
+};
+use tokio::sync::Semaphore;
+
+fn any(running: &Running) -> Publisher<AnyEvent> {
+    running.publisher().unwrap()
+}
+
+/// A service whose handler notes that it has begun, waits at the gate, and notes that it has ended.
+fn gated(begun: &Record<u64>, ended: &Record<u64>, gate: &Arc<Semaphore>) -> Service {
+    let (begun, ended, gate) = (begun.clone(), ended.clone(), Arc::clone(gate));
+    let subscription = Subscription::to("order").name("slow").concurrency(4).handler(move |event: AnyEvent| {
+        let (begun, ended, gate) = (begun.clone(), ended.clone(), Arc::clone(&gate));
+        async move {
+            begun.add(number(&event));
+            gate.acquire().await.unwrap().forget();
+            ended.add(number(&event));
+        }
+    });
+    Service::new("worker").publishes::<AnyEvent>().subscription(subscription)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn handlers_in_hand_are_finished_and_nothing_else_is_begun() {
+    let broker = TestBroker::new().await;
+    let (begun, ended, gate) = (Record::default(), Record::default(), Arc::new(Semaphore::new(0)));
+    let running = broker.start(gated(&begun, &ended, &gate)).await;
+    publish_numbers(&any(&running), "order", 0..50).await;
+    let in_hand = begun.wait_for(4).await;
+    let stopping = running.stopping();
+    let mut ending = Box::pin(running.shutdown());
+    assert!((&mut ending).now_or_never().is_none());
+    within("being told", stopping).await;
+    assert!(running.health().stopping && !running.health().is_ready());
+    gate.add_permits(4);
+    within("stopping", ending).await.unwrap();
+    // What was sent ahead goes back, and what had begun has ended and is acknowledged.
+    assert_eq!((begun.len(), ended.len()), (4, 4));
+    drop(running);
+    let client = broker.client().await;
+    let left = client.receive("worker.slow", 46).await;
+    let mut left: Vec<u64> = left.iter().filter_map(|raw| raw.json()["data"].as_u64()).collect();
+    left.extend(in_hand);
+    assert_each_once(left, 0..50);
+    Books::read(&broker).await.balance(50, 4 + 46);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_handled_just_before_is_not_delivered_again() {
+    let broker = TestBroker::new().await;
+    for _ in 0..3 {
+        let seen = Record::default();
+        let running = broker.start(Service::new("fast").publishes::<AnyEvent>().subscribe("order", note(&seen))).await;
+        publish_numbers(&any(&running), "order", 0..300).await;
+        seen.wait_for(300).await;
+        stop(running).await;
+        assert_each_once(seen.all(), 0..300);
+        Books::read(&broker).await.balance(300, 300);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn handlers_that_outlast_the_grace_are_named_and_their_events_come_again() {
+    let broker = TestBroker::new().await;
+    let (begun, ended, gate) = (Record::default(), Record::default(), Arc::new(Semaphore::new(0)));
+    let running = broker.start(gated(&begun, &ended, &gate).grace("1s")).await;
+    publish_numbers(&any(&running), "order", 0..3).await;
+    begun.wait_for(3).await;
+    let since = Instant::now();
+    let error = within("stopping", running.shutdown()).await.unwrap_err();
+    assert!(since.elapsed() >= Duration::from_secs(1), "{:?}", since.elapsed());
+    assert_eq!((error.cut_off.as_slice(), error.unconfirmed), ([("slow".to_owned(), 3)].as_slice(), 0));
+    assert!(error.to_string().contains("`worker`") && error.to_string().contains("slow 3"), "{error}");
+    assert!(ended.is_empty());
+    gate.add_permits(10);
+    let again = broker.start(gated(&begun, &ended, &gate)).await;
+    assert_each_once(ended.wait_for(3).await, 0..3);
+    stop(again).await;
+    Books::read(&broker).await.balance(3, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_is_dropped_is_cut_off() {
+    let broker = TestBroker::new().await;
+    let (begun, ended, gate) = (Record::default(), Record::default(), Arc::new(Semaphore::new(0)));
+    let running = broker.start(gated(&begun, &ended, &gate)).await;
+    publish_numbers(&any(&running), "order", 0..2).await;
+    begun.wait_for(2).await;
+    let publisher = any(&running);
+    drop(running);
+    let closed = within("an answer", publisher.publish(numbered("order", 9))).await.unwrap_err();
+    assert!(matches!(closed, PublishError::Closed { .. }), "{closed:?}");
+    eventually("its connections are closed", || async { broker.connections().await.is_empty() }).await;
+    gate.add_permits(10);
+    let again = broker.start(gated(&begun, &ended, &gate)).await;
+    assert_each_once(ended.wait_for(2).await, 0..2);
+    stop(again).await;
+    Books::read(&broker).await.balance(2, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_being_published_is_confirmed_or_an_error() {
+    let broker = TestBroker::new().await;
+    let client = broker.client().await;
+    client.declare_queue("stranger", "events", "order").await;
+    let running = broker.start(Service::new("sender").publishes::<AnyEvent>()).await;
+    let publisher = any(&running);
+    let (sent, seen) = (Record::default(), Record::default());
+    let (sending, confirmed) = (sent.clone(), seen.clone());
+    let publishing = tokio::spawn(async move {
+        let mut number = 0;
+        loop {
+            let batch = (0..32).map(|step| publisher.publish(numbered("order", number + step)));
+            let answers = join_all(batch).await;
+            for (step, answer) in (0..).zip(&answers) {
+                match answer {
+                    Ok(_) => confirmed.add(number + step),
+                    Err(PublishError::Closed { .. }) => {}
+                    Err(error) => panic!("{error:?}"),
+                }
+            }
+            sending.add(number);
+            number += 32;
+            if answers.iter().any(Result::is_err) {
+                return;
+            }
+        }
+    });
+    sent.wait_for(20).await;
+    stop(running).await;
+    within("the publisher's end", publishing).await.unwrap();
+    let count = client.count("stranger").await.unwrap() as usize;
+    let stored = client.receive("stranger", count).await;
+    let mut stored: Vec<u64> = stored.iter().filter_map(|raw| raw.json()["data"].as_u64()).collect();
+    let mut confirmed = seen.all();
+    stored.sort_unstable();
+    confirmed.sort_unstable();
+    // A shutdown that ended well waited for every confirm.
+    assert_eq!(stored, confirmed);
+    Books::read(&broker).await.balance(count, count);
+}
+
+/// A shutdown while the broker does not answer, and how long it may take.
+async fn ends_in_time(node: &Node, broker: &TestBroker, away: impl AsyncFnOnce(&Node), limit: Duration) {
+    let (begun, ended, gate) = (Record::default(), Record::default(), Arc::new(Semaphore::new(0)));
+    let service = gated(&begun, &ended, &gate).grace("2s").broker(format!("{}?heartbeat=60", broker.url()));
+    let running = within("starting", service.start()).await.unwrap();
+    publish_numbers(&any(&running), "order", 0..4).await;
+    begun.wait_for(4).await;
+    away(node).await;
+    let publisher = any(&running);
+    let waiting = tokio::spawn(async move { publisher.publish(numbered("order", 4)).await });
+    // They end, but nobody takes their acknowledgements.
+    gate.add_permits(10);
+    ended.wait_for(4).await;
+    eventually("the event is on its way", || async { !waiting.is_finished() }).await;
+    let since = Instant::now();
+    let _ = within("stopping", running.shutdown()).await;
+    let took = since.elapsed();
+    assert!(took < limit, "the shutdown took {took:?}");
+    drop(running);
+    let answer = within("an answer", waiting).await.unwrap().unwrap_err();
+    assert!(matches!(answer, PublishError::Closed { .. }), "{answer:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_whose_broker_is_gone_stops_in_time() {
+    let node = Node::private("gone", &[]).await;
+    let broker = TestBroker::on(&node).await;
+    // The grace, and a moment for the last answers.
+    ends_in_time(&node, &broker, async |node| node.kill().await, Duration::from_secs(8)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_whose_broker_is_frozen_stops_in_time() {
+    let node = Node::private("stuck", &[]).await;
+    let broker = TestBroker::on(&node).await;
+    // And for two connections that are not closed well.
+    ends_in_time(&node, &broker, async |node| node.freeze().await, Duration::from_secs(16)).await;
+    node.thaw().await;
+}
+
+fn child(broker: &TestBroker, variables: &[(&str, &str)], lines: &Record<String>) -> Child {
+    let url = broker.url();
+    let variables = [&[("AMQP_URL", url.as_str())], variables].concat();
+    Child::start(env!("CARGO_BIN_EXE_worker"), &variables, lines)
+}
+
+async fn jobs(broker: &TestBroker, count: u64) {
+    within("declaring", Service::new("worker").broker(broker.url()).subscription(work()).declare()).await.unwrap();
+    let sender = broker.start(Service::new("sender").publishes::<AnyEvent>()).await;
+    publish_numbers(&any(&sender), "job.new", 0..count).await;
+    stop(sender).await;
+}
+
+/// What the child subscribes to.
+fn work() -> Subscription {
+    Subscription::to("job.*").name("work").handler(|_: AnyEvent| async {})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_ends_the_process_when_its_work_is_done() {
+    let broker = TestBroker::new().await;
+    jobs(&broker, 1).await;
+    let lines = Record::default();
+    let mut process = child(&broker, &[("HOLD", "0"), ("HOLD_MS", "1500")], &lines);
+    assert_eq!(lines.wait_for(1).await, ["begun 0"]);
+    process.signal("TERM").await;
+    assert_eq!(process.wait().await.code(), Some(0));
+    assert_eq!(lines.wait_for(2).await, ["begun 0", "handled 0"]);
+    Books::read(&broker).await.balance(1, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_ends_the_process_at_once() {
+    let broker = TestBroker::new().await;
+    jobs(&broker, 1).await;
+    let lines = Record::default();
+    let mut process = child(&broker, &[("HOLD", "0")], &lines);
+    lines.wait_for(1).await;
+    process.signal("INT").await;
+    let since = Instant::now();
+    process.signal("TERM").await;
+    let status = process.wait().await;
+    assert!(since.elapsed() < Duration::from_secs(15), "{:?}", since.elapsed());
+    assert!(!status.success(), "{status}");
+    assert_eq!(lines.all(), ["begun 0"]);
+    // The event comes again.
+    let mut again = child(&broker, &[], &lines);
+    assert_eq!(lines.wait_for(3).await, ["begun 0", "begun 0", "handled 0"]);
+    again.signal("TERM").await;
+    assert!(again.wait().await.success());
+    Books::read(&broker).await.balance(1, 1);
+}
