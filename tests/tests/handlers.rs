@@ -435,3 +435,48 @@ async fn routes_publish_with_metadata_by_value_and_many_at_once() {
     assert_eq!(client.count("orders").await, Some(0));
     Books::settled(&broker, 0).await.balance(500, 500);
 }
+
+/// An error whose text cannot be had.
+#[derive(Debug)]
+struct Unspeakable;
+
+impl std::fmt::Display for Unspeakable {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic!("there are no words")
+    }
+}
+
+impl std::error::Error for Unspeakable {}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn code_of_the_user_that_panics_beside_the_handler_ends_no_subscription() {
+    let broker = TestBroker::new().await;
+    let handled = Record::default();
+    let note = handled.clone();
+    let speechless = Subscription::to("job").name("speechless").retry(RetryPolicy::default().attempts(1));
+    let speechless = speechless.handler(move |event: AnyEvent| {
+        let fails = event.json() == "0";
+        if !fails {
+            note.add(event.json().to_owned());
+        }
+        async move { if fails { Err(Unspeakable) } else { Ok(()) } }
+    });
+    let undecided = Subscription::to("job").name("undecided").retry(RetryPolicy::default().attempts(1));
+    let undecided = undecided.reject_if(|_: &std::io::Error| panic!("undecided"));
+    let undecided = undecided.handler(|_: AnyEvent| async { Err::<(), _>(std::io::Error::other("no")) });
+    let service = Service::new("worker").publishes::<AnyEvent>().subscription(speechless).subscription(undecided);
+    let running = broker.start(service).await;
+    let publisher = running.publisher::<AnyEvent>().unwrap();
+    publisher.publish_value("job", 0, None).await.unwrap();
+    publisher.publish_value("job", 1, None).await.unwrap();
+    let client = broker.client().await;
+    assert_eq!(handled.wait_for(1).await, ["1"]);
+    for (queue, count) in [("worker.speechless.dead", 1), ("worker.undecided.dead", 2)] {
+        for dead in client.receive(queue, count).await {
+            assert_eq!(dead.text("rabbitry-reason"), "panic", "{queue}");
+        }
+    }
+    assert!(running.health().is_ready());
+    stop(running).await;
+    Books::read(&broker).await.balance(0, 0);
+}

@@ -113,8 +113,8 @@ async fn a_service_that_is_dropped_is_cut_off() {
 async fn what_is_being_published_is_confirmed_or_an_error() {
     let broker = TestBroker::new().await;
     let client = broker.client().await;
-    client.declare_queue("stranger", "events", "order").await;
     let running = broker.start(Service::new("sender").publishes::<AnyEvent>()).await;
+    client.declare_queue("stranger", "events", "order").await;
     let publisher = any(&running);
     let (sent, seen) = (Record::default(), Record::default());
     let (sending, confirmed) = (sent.clone(), seen.clone());
