@@ -137,6 +137,9 @@ impl SubscriptionOptions {
     }
 
     /// How many events the handler works on at a time, in each process. Default: 16.
+    ///
+    /// All runs of a handler take turns in one task: while one waits, the others go on. Work that keeps a core busy or blocks
+    /// belongs into [`blocking_handler`](SubscriptionOptions::blocking_handler) (`#[subscribe(…, blocking)]`).
     #[must_use]
     pub fn concurrency(mut self, events: u16) -> Self {
         self.concurrency = events;

@@ -65,7 +65,15 @@ impl Link {
         let mut current = self.current.lock().await;
         let mut backoff = Backoff::default();
         loop {
-            match self.attempt(declared).await {
+            let attempt = async {
+                let connection = self.connect().await?;
+                if !declared && let Err(error) = self.declare_again(&connection).await {
+                    connection.close().await;
+                    return Err(error);
+                }
+                Ok(connection)
+            };
+            match attempt.await {
                 Ok(connection) => {
                     *current = Some(connection);
                     return Ok(());
@@ -87,12 +95,25 @@ impl Link {
             if let Some(dead) = current.take() {
                 tracing::warn!(connection = self.name, reason = reason(&dead), "lost the connection to RabbitMQ");
             }
-            match self.attempt(false).await {
+            match self.connect().await {
                 Ok(connection) => {
-                    tracing::info!(connection = self.name, "connected to RabbitMQ again");
+                    match self.declare_again(&connection).await {
+                        Ok(()) => tracing::info!(connection = self.name, "connected to RabbitMQ again"),
+                        Err(lost @ TransportError::Lost { .. }) => {
+                            connection.close().await;
+                            self.wait(&mut backoff, &lost).await;
+                            continue;
+                        }
+                        // What differs from the plan has worked so far.
+                        Err(error) => tracing::error!(
+                            connection = self.name,
+                            %error,
+                            "connected to RabbitMQ again, but not all of the topology can be declared; going on as it is"
+                        ),
+                    }
                     *current = Some(connection);
                 }
-                // Even a refusal: credentials are rotated, objects are mended, and nobody restarts us for it.
+                // Even a refusal: credentials are rotated, and nobody restarts us for it.
                 Err(error) => self.wait(&mut backoff, &error).await,
             }
         }
@@ -110,17 +131,18 @@ impl Link {
         }
     }
 
-    async fn attempt(&self, declared: bool) -> Result<Arc<Connection>, TransportError> {
+    async fn connect(&self) -> Result<Arc<Connection>, TransportError> {
         let connection = Connection::connect(&self.address, &self.name, &self.clock).await?;
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = connection.state();
-        if !declared && let Err(error) = connection.declare(&self.topology, self.mode).await {
-            connection.close().await;
-            return Err(error);
-        }
+        self.show(connection.state());
         Ok(Arc::new(connection))
     }
 
+    fn show(&self, state: watch::Receiver<State>) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+
     async fn wait(&self, backoff: &mut Backoff, error: &TransportError) {
+        self.show(watch::channel(State::Lost(error.to_string())).1);
         let wait = backoff.next();
         if backoff.is_worth_a_line() {
             tracing::warn!(

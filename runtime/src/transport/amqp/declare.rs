@@ -27,32 +27,34 @@ pub(super) async fn declare(
         return Ok(());
     }
     let mut asking = Asking { connection, channel: connection.channel().await? };
-    for exchange in &topology.exchanges {
-        let what = format!("exchange `{}`", exchange.name);
-        let there = mode == TopologyMode::Verify || exchange.joined;
-        if there {
-            match asking.exchange(exchange, true).await {
-                Err(TransportError::Refused { code: NOT_FOUND, .. }) if mode == TopologyMode::Declare => {}
-                answer => {
-                    explained(answer, &what)?;
-                    continue;
-                }
-            }
+    // What is refused is no reason to leave out the rest: a queue may be gone, too.
+    let mut refused = None;
+    let mut note = |answer: Result<(), TransportError>| match answer {
+        // Some refusals end the connection.
+        Err(lost @ TransportError::Lost { .. }) => Err(refused.take().unwrap_or(lost)),
+        Err(error) => {
+            refused.get_or_insert(error);
+            Ok(())
         }
-        explained(asking.exchange(exchange, false).await, &what)?;
+        Ok(()) => Ok(()),
+    };
+    for exchange in &topology.exchanges {
+        let answer = asking.bring_about(exchange, mode).await;
+        note(explained(answer, &format!("exchange `{}`", exchange.name)))?;
     }
     for queue in &topology.queues {
         let passive = mode == TopologyMode::Verify || queue.kind == QueueType::Existing;
-        explained(asking.queue(queue, passive).await, &format!("queue `{}`", queue.name))?;
+        let answer = asking.queue(queue, passive).await;
+        note(explained(answer, &format!("queue `{}`", queue.name)))?;
     }
     // AMQP has no way to ask for a binding.
     if mode == TopologyMode::Declare {
         for binding in &topology.bindings {
-            asking.bind(binding).await?;
+            note(asking.bind(binding).await)?;
         }
     }
     asking.close().await;
-    Ok(())
+    refused.map_or(Ok(()), Err)
 }
 
 pub(super) async fn exclusive(connection: &Connection, bindings: &[Binding]) -> Result<String, TransportError> {
@@ -76,6 +78,17 @@ struct Asking<'a> {
 }
 
 impl Asking<'_> {
+    /// An exchange that the user names is taken as it is, if it is there.
+    async fn bring_about(&mut self, exchange: &Exchange, mode: TopologyMode) -> Result<(), TransportError> {
+        if mode == TopologyMode::Verify || exchange.joined {
+            match self.exchange(exchange, true).await {
+                Err(TransportError::Refused { code: NOT_FOUND, .. }) if mode == TopologyMode::Declare => {}
+                answer => return answer,
+            }
+        }
+        self.exchange(exchange, false).await
+    }
+
     async fn exchange(&mut self, exchange: &Exchange, passive: bool) -> Result<(), TransportError> {
         let kind = match exchange.kind {
             ExchangeKind::Topic => lapin::ExchangeKind::Topic,
