@@ -29,4 +29,4 @@ scripts/rabbitmq start $node --while $$ >/dev/null
 export RUST_TEST_THREADS=${RUST_TEST_THREADS-8}
 # What the tests of whole processes start.
 cargo build --workspace --all-features --bins
-exec cargo test "${what[@]}" "$@"
+exec cargo test --no-fail-fast "${what[@]}" "$@"
