@@ -1,6 +1,9 @@
 //! What becomes of events when connections, queues and brokers go, and come back.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use rabbitry::{AnyEvent, ConnectionHealth, Publisher, Running, Service, Subscription};
 use rabbitry_tests::{
@@ -70,7 +73,11 @@ async fn a_broker_that_is_killed_loses_no_confirmed_event() {
     let seen = Record::default();
     let running = broker.start(echo(&seen)).await;
     let (confirmed, task, enough) = flow(&any(&running));
-    seen.wait_for(2000).await;
+    // RabbitMQ itself loses a quorum queue that was declared in the last second before it is killed.
+    let since = Instant::now();
+    while since.elapsed() < Duration::from_secs(3) {
+        seen.wait_for(seen.len() + 1).await;
+    }
     node.kill().await;
     eventually("it is down", || async {
         let health = running.health();
