@@ -138,6 +138,8 @@ impl BuiltService {
         };
         tokio::select! {
             signal = signals.next() => Ok(running.stop(signal, &mut signals).await?),
+            // Something of ours went wrong, and is in the log.
+            () = running.stopping() => Ok(running.shutdown().await?),
             error = refused => {
                 let _ = running.shutdown().await;
                 Err(StartError::new(&service, &broker, error).into())

@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    panic::AssertUnwindSafe,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -9,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::FutureExt;
 use tokio::{sync::Mutex, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
@@ -87,7 +89,8 @@ impl Parts {
 
     pub(super) fn publish(&mut self, closing: CancellationToken, pipeline: Pipeline) {
         self.closing = closing;
-        self.tasks.get_mut().publisher = Some(tokio::spawn(pipeline.run()));
+        let task = watched(pipeline.run(), "publishing".to_owned(), self.stopping.clone());
+        self.tasks.get_mut().publisher = Some(tokio::spawn(task));
     }
 
     /// Ends when the shutdown must: the last moment after the grace period or a cut, whichever comes first.
@@ -101,7 +104,23 @@ impl Parts {
 
     pub(super) fn consume(&mut self, worker: &Worker, sign: Sign, consumer: Consumer) {
         self.subscriptions.push(Shown { handler: worker.handler.clone(), queue: Arc::clone(&worker.queue), sign });
-        self.tasks.get_mut().consumers.push((worker.handler.clone(), tokio::spawn(consumer.run())));
+        let task = watched(consumer.run(), worker.handler.clone(), self.stopping.clone());
+        self.tasks.get_mut().consumers.push((worker.handler.clone(), tokio::spawn(task)));
+    }
+}
+
+/// A task of ours. Should it panic, the service stops: one that goes on without it would be deaf and look well.
+async fn watched<T>(task: impl Future<Output = T>, name: String, stopping: CancellationToken) -> T {
+    match AssertUnwindSafe(task).catch_unwind().await {
+        Ok(ended) => ended,
+        Err(panic) => {
+            tracing::error!(
+                task = name,
+                "a task of the service panicked, which is a bug of rabbitry; stopping the service"
+            );
+            stopping.cancel();
+            std::panic::resume_unwind(panic)
+        }
     }
 }
 
