@@ -24,21 +24,24 @@ fn any(running: &Running) -> Publisher<AnyEvent> {
     running.publisher().unwrap()
 }
 
-/// Publishes numbers one after the other, eight at a time, until told to stop; all that were confirmed, in the end.
-fn flow(publisher: &Publisher<AnyEvent>) -> (Record<u64>, tokio::task::JoinHandle<Vec<u64>>, Arc<Semaphore>) {
+/// Publishes numbers one after the other, so many at a time, until told to stop; all that were confirmed, in the end.
+fn flow(
+    publisher: &Publisher<AnyEvent>,
+    width: u64,
+) -> (Record<u64>, tokio::task::JoinHandle<Vec<u64>>, Arc<Semaphore>) {
     let (confirmed, enough) = (Record::default(), Arc::new(Semaphore::new(0)));
     let (publisher, record, stop) = (publisher.clone(), confirmed.clone(), Arc::clone(&enough));
     let task = tokio::spawn(async move {
         let mut next = 0;
         while stop.available_permits() == 0 {
-            let publications = (next..next + 8).map(|number| {
+            let publications = (next..next + width).map(|number| {
                 let publication = publisher.publish(numbered("order", number));
                 async move { publication.await.map(|_| number) }
             });
             for number in futures_util::future::join_all(publications).await.into_iter().flatten() {
                 record.add(number);
             }
-            next += 8;
+            next += width;
         }
         record.all()
     });
@@ -50,19 +53,59 @@ async fn connections_that_an_operator_closes_lose_no_event() {
     let broker = TestBroker::new().await;
     let seen = Record::default();
     let running = broker.start(echo(&seen)).await;
-    let publisher = any(&running);
-    let publishing = tokio::spawn(async move { publish_numbers(&publisher, "order", 0..10_000).await });
-    for share in 1..4 {
-        seen.wait_for(share * 2000).await;
+    let (confirmed, task, enough) = flow(&any(&running), 64);
+    for share in 1..=4 {
+        confirmed.wait_for(share * 2000).await;
         broker.close_connections().await;
     }
-    within("publishing", publishing).await.unwrap();
-    seen.wait_for_all(0..10_000).await;
+    confirmed.wait_for(10_000).await;
+    enough.add_permits(1);
+    let mut confirmed = within("the last confirms", task).await.unwrap();
+    confirmed.sort_unstable();
+    let last = confirmed.last().copied().unwrap_or_default();
+    assert_each_once(confirmed, 0..last + 1);
+    seen.wait_for_all(0..last + 1).await;
     eventually("it is ready again", || async { running.health().is_ready() }).await;
     // It goes on.
-    publish_numbers(&any(&running), "order", 10_000..10_100).await;
-    seen.wait_for_all(10_000..10_100).await;
+    publish_numbers(&any(&running), "order", last + 1..last + 101).await;
+    seen.wait_for_all(last + 1..last + 101).await;
     stop(running).await;
+    assert_eq!(Books::read(&broker).await, Books::default());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_outlives_its_channel_acknowledges_nothing() {
+    let broker = TestBroker::new().await;
+    let (begun, first, second) = (Record::default(), Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let (record, gates) = (begun.clone(), [Arc::clone(&first), Arc::clone(&second)]);
+    let service = Service::new("echo").publishes::<AnyEvent>().subscribe("order", move |event: AnyEvent| {
+        record.add(number(&event));
+        // The first run waits at the first gate, its repetition at the second; the other event waits at none.
+        let gate = (number(&event) == 0).then(|| Arc::clone(&gates[record.len().min(2) - 1]));
+        async move {
+            if let Some(gate) = gate {
+                gate.acquire().await.unwrap().forget();
+            }
+        }
+    });
+    let running = broker.start(service).await;
+    publish_numbers(&any(&running), "order", 0..1).await;
+    begun.wait_for(1).await;
+    broker.close_connections().await;
+    assert_eq!(begun.wait_for(2).await, [0, 0]);
+    // Its tag is that of the second run, on another channel.
+    first.add_permits(1);
+    publish_numbers(&any(&running), "order", 1..2).await;
+    begun.wait_for(3).await;
+    let client = broker.client().await;
+    eventually("the other one is acknowledged", || async {
+        let rows = broker.list("list_queues", &["name", "messages"]).await;
+        rows.iter().any(|row| row[0] == "echo.order" && row[1] == "1")
+    })
+    .await;
+    // Cut off, it comes again.
+    drop(running);
+    assert_eq!(client.receive("echo.order", 1).await[0].json()["data"], 0);
     assert_eq!(Books::read(&broker).await, Books::default());
 }
 
@@ -72,7 +115,7 @@ async fn a_broker_that_is_killed_loses_no_confirmed_event() {
     let broker = TestBroker::on(&node).await;
     let seen = Record::default();
     let running = broker.start(echo(&seen)).await;
-    let (confirmed, task, enough) = flow(&any(&running));
+    let (confirmed, task, enough) = flow(&any(&running), 8);
     // RabbitMQ itself loses a quorum queue that was declared in the last second before it is killed.
     let since = Instant::now();
     while since.elapsed() < Duration::from_secs(3) {

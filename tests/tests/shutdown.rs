@@ -70,6 +70,36 @@ async fn what_was_handled_just_before_is_not_delivered_again() {
     }
 }
 
+/// The acknowledgements of what ended out of order are many frames: of those that a broker has not applied when the
+/// channel closes it forgets all but 32.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_acknowledgements_at_the_very_end_are_all_taken() {
+    let broker = TestBroker::new().await;
+    for _ in 0..3 {
+        let (begun, ended) = (Record::default(), Record::default());
+        let gates = [Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0))];
+        let (begin, end, doors) = (begun.clone(), ended.clone(), gates.clone());
+        let subscription = Subscription::to("order").concurrency(300).prefetch(300).handler(move |event: AnyEvent| {
+            let (number, end) = (number(&event), end.clone());
+            let door = Arc::clone(&doors[usize::from(number % 2 == 0)]);
+            begin.add(number);
+            async move {
+                door.acquire().await.unwrap().forget();
+                end.add(number);
+            }
+        });
+        let running = broker.start(Service::new("fast").publishes::<AnyEvent>().subscription(subscription)).await;
+        publish_numbers(&any(&running), "order", 0..300).await;
+        begun.wait_for(300).await;
+        // Every other one first, so that no two of them are neighbours.
+        gates[0].add_permits(150);
+        ended.wait_for(150).await;
+        gates[1].add_permits(150);
+        stop(running).await;
+        Books::read(&broker).await.balance(0, 0);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn handlers_that_outlast_the_grace_are_named_and_their_events_come_again() {
     let broker = TestBroker::new().await;

@@ -1,7 +1,7 @@
 //! A service for tests that end its process: it handles `job.*` and prints what it does, a line each.
 //!
 //! `AMQP_URL` is the broker; `ABORT_ON` the number that ends the process at once, after `ABORT_AFTER` ms; `HOLD` the
-//! number that is held for ever, or `HOLD_MS` ms; `ATTEMPTS` the runs in all.
+//! number that is held for ever, or `HOLD_MS` ms; `EACH_MS` how long all others take; `ATTEMPTS` the runs in all.
 
 use std::{io::Write, time::Duration};
 
@@ -32,6 +32,7 @@ async fn handle(event: AnyEvent) {
             None => std::future::pending().await,
         }
     }
+    tokio::time::sleep(Duration::from_millis(variable("EACH_MS").unwrap_or(0))).await;
     say("handled", number);
 }
 
