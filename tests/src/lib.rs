@@ -29,7 +29,7 @@ pub use clock::HeldClock;
 pub use numbers::{assert_all, assert_each_once, note, number, numbered, publish_numbers};
 pub use plan::Plan;
 pub use record::Record;
-pub use services::stop;
+pub use services::{any, stop};
 
 /// How long anything may take that is expected to happen. Generous, since it is only waited out by a failure.
 pub const DEADLINE: Duration = Duration::from_secs(90);

@@ -1,6 +1,6 @@
 //! Services on a test's broker.
 
-use rabbitry::{Running, Service};
+use rabbitry::{AnyEvent, Publisher, Running, Service};
 
 use crate::{TestBroker, within};
 
@@ -14,4 +14,10 @@ impl TestBroker {
 /// Stops a service; whatever it had in hand is finished and acknowledged then.
 pub async fn stop(running: Running) {
     within("stopping", running.shutdown()).await.expect("the service stops");
+}
+
+/// The publisher of any event of a service that declares it.
+#[must_use]
+pub fn any(running: &Running) -> Publisher<AnyEvent> {
+    running.publisher().expect("the service declares that it publishes AnyEvent")
 }

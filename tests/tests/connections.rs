@@ -5,9 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rabbitry::{AnyEvent, ConnectionHealth, Publisher, Running, Service, Subscription};
+use rabbitry::{AnyEvent, ConnectionHealth, Publisher, Service, Subscription};
 use rabbitry_tests::{
-    Books, HeldClock, Node, Record, TestBroker, assert_all, assert_each_once, eventually, note, number, numbered,
+    Books, HeldClock, Node, Record, TestBroker, any, assert_all, assert_each_once, eventually, note, number, numbered,
     publish_numbers, stop, within,
 };
 use tokio::{
@@ -18,10 +18,6 @@ use tokio::{
 
 fn echo(seen: &Record<u64>) -> Service {
     Service::new("echo").publishes::<AnyEvent>().subscribe("order", note(seen))
-}
-
-fn any(running: &Running) -> Publisher<AnyEvent> {
-    running.publisher().unwrap()
 }
 
 /// Publishes numbers one after the other, so many at a time, until told to stop; all that were confirmed, in the end.

@@ -2,15 +2,12 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use rabbitry::{AnyEvent, Publisher, RetryPolicy, Running, Service, Subscription};
+use rabbitry::{AnyEvent, RetryPolicy, Service, Subscription};
 use rabbitry_tests::{
-    Books, Child, Record, TestBroker, assert_all, assert_each_once, eventually, number, publish_numbers, stop, within,
+    Books, Child, Record, TestBroker, any, assert_all, assert_each_once, eventually, number, publish_numbers, stop,
+    within,
 };
 use tokio::sync::Semaphore;
-
-fn any(running: &Running) -> Publisher<AnyEvent> {
-    running.publisher().unwrap()
-}
 
 /// What the child process subscribes to, declared before it runs, with so many jobs in its queue.
 async fn jobs(broker: &TestBroker, count: u64) {

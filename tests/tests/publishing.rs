@@ -3,11 +3,9 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use futures_util::{FutureExt, future::join_all};
-use rabbitry::{
-    AnyEvent, ConnectionHealth, Format, PublishError, Publisher, Running, Service, TopologyMode, Unrouted, event,
-};
+use rabbitry::{AnyEvent, ConnectionHealth, Format, PublishError, Publisher, Service, TopologyMode, Unrouted, event};
 use rabbitry_tests::{
-    Books, Header, Node, Record, TestBroker, assert_each_once, eventually, note, numbered, publish_numbers, stop,
+    Books, Header, Node, Record, TestBroker, any, assert_each_once, eventually, note, numbered, publish_numbers, stop,
     within,
 };
 use serde_json::json;
@@ -21,10 +19,6 @@ struct ParcelSent {
 
 fn sender() -> Service {
     Service::new("sender").publishes::<AnyEvent>()
-}
-
-fn any(running: &Running) -> Publisher<AnyEvent> {
-    running.publisher().unwrap()
 }
 
 /// Publishes `count` events at once; the answers, in their order. Every fifth has a name that no queue is bound for.

@@ -6,11 +6,12 @@ use std::sync::{
 };
 
 use rabbitry::{
-    AnyEvent, Attempt, Exchange, ExchangeKind, Publisher, QueueType, RetryPolicy, Running, Service, Subscription,
+    AnyEvent, Attempt, Exchange, ExchangeKind, QueueType, RetryPolicy, Running, Service, Subscription,
     SubscriptionOptions,
 };
 use rabbitry_tests::{
-    Books, Header, Record, TestBroker, assert_each_once, eventually, note, number, numbered, publish_numbers, within,
+    Books, Header, Record, TestBroker, any, assert_each_once, eventually, note, number, numbered, publish_numbers,
+    within,
 };
 use serde_json::json;
 use tokio::sync::Barrier;
@@ -21,10 +22,6 @@ async fn start(service: Service) -> Running {
 
 async fn stop(running: &Running) {
     within("stopping", running.shutdown()).await.unwrap();
-}
-
-fn any(running: &Running) -> Publisher<AnyEvent> {
-    running.publisher().unwrap()
 }
 
 async fn sender(broker: &TestBroker) -> Running {

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use rabbitry::{AnyEvent, PublishError, Publisher, RetryPolicy, Running, Service, Subscription};
-use rabbitry_tests::{Books, Record, TestBroker, note, number, numbered, within};
+use rabbitry::{AnyEvent, PublishError, RetryPolicy, Running, Service, Subscription};
+use rabbitry_tests::{Books, Record, TestBroker, any, note, number, numbered, within};
 
 async fn start(service: Service) -> Running {
     within("starting", service.start()).await.unwrap()
@@ -11,10 +11,6 @@ async fn start(service: Service) -> Running {
 
 async fn stop(running: &Running) {
     within("stopping", running.shutdown()).await.unwrap();
-}
-
-fn any(running: &Running) -> Publisher<AnyEvent> {
-    running.publisher().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,16 +6,12 @@ use std::{
 };
 
 use futures_util::{FutureExt, future::join_all};
-use rabbitry::{AnyEvent, PublishError, Publisher, Running, Service, Subscription};
+use rabbitry::{AnyEvent, PublishError, Service, Subscription};
 use rabbitry_tests::{
-    Books, Child, Node, Record, TestBroker, assert_each_once, eventually, note, number, numbered, publish_numbers,
+    Books, Child, Node, Record, TestBroker, any, assert_each_once, eventually, note, number, numbered, publish_numbers,
     stop, within,
 };
 use tokio::sync::Semaphore;
-
-fn any(running: &Running) -> Publisher<AnyEvent> {
-    running.publisher().unwrap()
-}
 
 /// A service whose handler notes that it has begun, waits at the gate, and notes that it has ended.
 fn gated(begun: &Record<u64>, ended: &Record<u64>, gate: &Arc<Semaphore>) -> Service {

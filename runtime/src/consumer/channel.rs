@@ -106,10 +106,7 @@ impl Consumer {
         if serving.widen_due.is_some() {
             serving.widen_due = Some(self.worker.clock.sleep(QUIET));
         }
-        // A tag means nothing on another channel than its own.
-        if ended.generation == self.generation && ended.safe {
-            serving.settler.finish(ended.tag);
-        }
+        ended.settle(self.generation, &mut serving.settler);
     }
 
     /// Has the broker send as many ahead as it may. What runs goes on meanwhile.
@@ -121,11 +118,7 @@ impl Consumer {
             tokio::select! {
                 biased;
                 widened = &mut widening => return widened,
-                Some(ended) = runs.next(), if !runs.is_empty() => {
-                    if ended.generation == generation && ended.safe {
-                        settler.finish(ended.tag);
-                    }
-                }
+                Some(ended) = runs.next(), if !runs.is_empty() => ended.settle(generation, settler),
             }
         }
     }

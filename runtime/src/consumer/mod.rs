@@ -15,6 +15,7 @@ use crate::{
     transport::{Backoff, Link, NOT_FOUND, TransportError, amqp::ConsumeChannel},
 };
 
+use settle::Settler;
 pub(crate) use worker::Worker;
 
 /// A channel that lived this long was well.
@@ -93,6 +94,15 @@ pub(crate) struct Ended {
     tag: u64,
     /// Whether its effects are safe.
     safe: bool,
+}
+
+impl Ended {
+    /// Has its delivery acknowledged, if it came by this channel: a tag means nothing on another.
+    fn settle(&self, generation: u64, settler: &mut Settler) {
+        if self.generation == generation && self.safe {
+            settler.finish(self.tag);
+        }
+    }
 }
 
 /// Why a consumer's task came to its end.

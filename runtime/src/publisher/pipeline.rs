@@ -122,7 +122,6 @@ impl Pipeline {
             }
             self.clock.sleep(backoff.next()).await;
         }
-        self.link.close().await;
     }
 
     fn is_empty(&self) -> bool {
@@ -145,8 +144,6 @@ impl Pipeline {
         mut channel: PublishChannel,
         backoff: &mut Backoff,
     ) -> Result<(), TransportError> {
-        // Nobody waits for what its caller has given up.
-        self.unconfirmed.retain(|_, job| !job.is_abandoned());
         self.suspects = self.suspects.min(self.unconfirmed.len());
         let mut flight = InFlight::default();
         self.send_again(&mut channel, &mut flight).await?;

@@ -202,12 +202,11 @@ impl Running {
     }
 
     /// Stops: takes no more deliveries, lets the handlers in hand finish within the grace period, waits for the last
-    /// confirms and acknowledgements, and closes.
+    /// confirms and acknowledgements, and closes. It ends [`grace`](crate::Service::grace) and some seconds after it began,
+    /// whatever the broker does.
     ///
     /// # Errors
     /// Handlers were cut off at the end of the grace period, or messages had no confirm. The events come again.
-    ///
-    /// It ends [`grace`](crate::Service::grace) and some seconds after it began, whatever the broker does.
     ///
     /// # Cancel safety
     /// A shutdown whose future is dropped goes no further than consumers that finish what they have; call it again to go on,
