@@ -17,13 +17,19 @@ pub struct HeldClock {
     held: Duration,
     waiting: watch::Sender<usize>,
     released: Arc<Semaphore>,
+    over: watch::Sender<usize>,
 }
 
 impl HeldClock {
     /// One that holds waits of exactly this length.
     #[must_use]
     pub fn holding(held: Duration) -> Self {
-        Self { held, waiting: watch::Sender::new(0), released: Arc::new(Semaphore::new(0)) }
+        Self {
+            held,
+            waiting: watch::Sender::new(0),
+            released: Arc::new(Semaphore::new(0)),
+            over: watch::Sender::new(0),
+        }
     }
 
     /// Waits until so many waits of that length have begun, ended ones included.
@@ -45,6 +51,15 @@ impl HeldClock {
     pub fn release(&self) {
         self.released.add_permits(1);
     }
+
+    /// Waits until so many have ended: whoever waited goes on in the very same step.
+    pub async fn ended(&self, count: usize) {
+        let mut over = self.over.subscribe();
+        within(format!("the end of {count} waits of {:?}", self.held), async {
+            let _ = over.wait_for(|now| *now >= count).await;
+        })
+        .await;
+    }
 }
 
 impl Clock for HeldClock {
@@ -56,13 +71,14 @@ impl Clock for HeldClock {
         if duration != self.held {
             return tokio::time::sleep(duration).boxed();
         }
-        let (waiting, released) = (self.waiting.clone(), Arc::clone(&self.released));
+        let (waiting, released, over) = (self.waiting.clone(), Arc::clone(&self.released), self.over.clone());
         async move {
             waiting.send_modify(|count| *count += 1);
             // Never closed.
             if let Ok(permit) = released.acquire().await {
                 permit.forget();
             }
+            over.send_modify(|count| *count += 1);
         }
         .boxed()
     }

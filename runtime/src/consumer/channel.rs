@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use futures_util::{FutureExt, StreamExt, future::BoxFuture};
 use tokio_util::sync::CancellationToken;
 
-use super::{Consumer, ConsumerState, Ended, Stopped, settle::Settler};
+use super::{Consumer, ConsumerState, Ended, Runs, Stopped, settle::Settler};
 use crate::transport::{Delivery, TransportError, amqp::ConsumeChannel};
 
 /// How many finished deliveries are acknowledged at once, at most.
@@ -16,6 +16,10 @@ const FLUSH_AFTER: Duration = Duration::from_millis(5);
 const QUIET: Duration = Duration::from_millis(100);
 /// How often a channel is looked at that gives nothing because all hands are full.
 const WATCHDOG: Duration = Duration::from_secs(1);
+
+/// How many acknowledging frames a broker is known to take that come after its answer to a cancel and right before the
+/// channel's end; of more it may forget some.
+const UNPROVEN: usize = 32;
 
 /// What is under way on one channel.
 struct Serving {
@@ -30,6 +34,19 @@ struct Serving {
     /// While the broker sends few ahead: when it may send more.
     widen_due: Option<BoxFuture<'static, ()>>,
     watchdog: BoxFuture<'static, ()>,
+    phase: Phase,
+    /// How many acknowledging frames were written since the broker was told to send no more.
+    unproven: usize,
+}
+
+/// How far a channel's life has come.
+enum Phase {
+    Receiving,
+    /// The broker sends no more. What it had sent ahead is still begun until this ends, since giving it back counts as a
+    /// delivery: some deploys in a row would make it look like what kills its consumers.
+    Draining(BoxFuture<'static, ()>),
+    /// Nothing more is begun.
+    Finishing,
 }
 
 impl Consumer {
@@ -48,18 +65,21 @@ impl Consumer {
             flush_due: None,
             widen_due: (prefetch < self.prefetch).then(|| clock.sleep(QUIET)),
             watchdog: clock.sleep(WATCHDOG),
+            phase: Phase::Receiving,
+            unproven: 0,
         };
         self.sign.show(ConsumerState::Consuming);
         tracing::debug!(queue = &*self.worker.queue, prefetch, "consuming");
         loop {
-            let stopping = self.stopping.is_cancelled();
-            if stopping && self.runs.is_empty() {
+            if !serving.phase.begins() && self.runs.is_empty() {
                 break;
             }
-            let takes = !stopping && self.runs.len() < self.concurrency;
+            let (takes, receives) =
+                (serving.phase.begins() && self.runs.len() < self.concurrency, serving.phase.receives());
             tokio::select! {
                 biased;
                 () = self.cut.cancelled() => break,
+                () = self.stopping.cancelled(), if receives => self.stop_receiving(&mut serving).await?,
                 Some(ended) = self.runs.next(), if !self.runs.is_empty() => self.ended(&mut serving, &ended),
                 written = due(&mut serving.flush), if serving.flush.is_some() => {
                     serving.flush = None;
@@ -70,21 +90,25 @@ impl Consumer {
                     serving.start_flush();
                 }
                 () = due(&mut serving.widen_due), if serving.widen_due.is_some() && self.runs.is_empty() => self.widen(&mut serving).await?,
+                () = serving.phase.over() => serving.phase = Phase::Finishing,
                 () = &mut serving.watchdog => {
                     serving.watchdog = clock.sleep(WATCHDOG);
                     if !serving.channel.is_open() {
                         return Err(TransportError::lost("the channel is gone"));
                     }
                 }
-                () = self.stopping.cancelled(), if !stopping => {}
             }
             self.consider_flush(&mut serving).await?;
         }
         self.goodbye(serving).await
     }
 
-    /// Starts to work on a delivery.
-    async fn take(&mut self, serving: &mut Serving, delivery: Delivery) -> Result<(), TransportError> {
+    /// Starts to work on a delivery; there is none when all that was sent ahead is taken.
+    async fn take(&mut self, serving: &mut Serving, delivery: Option<Delivery>) -> Result<(), TransportError> {
+        let Some(delivery) = delivery else {
+            serving.phase = Phase::Finishing;
+            return Ok(());
+        };
         let is_new = !delivery.redelivered;
         self.start(serving, delivery);
         if serving.widen_due.is_some() && is_new {
@@ -109,17 +133,31 @@ impl Consumer {
         ended.settle(self.generation, &mut serving.settler);
     }
 
-    /// Has the broker send as many ahead as it may. What runs goes on meanwhile.
+    /// Has the broker send as many ahead as it may.
     async fn widen(&mut self, serving: &mut Serving) -> Result<(), TransportError> {
         serving.widen_due = None;
-        let (settler, runs, generation) = (&mut serving.settler, &mut self.runs, self.generation);
-        let mut widening = std::pin::pin!(serving.channel.consume(self.prefetch));
-        loop {
-            tokio::select! {
-                biased;
-                widened = &mut widening => return widened,
-                Some(ended) = runs.next(), if !runs.is_empty() => ended.settle(generation, settler),
+        let prefetch = self.prefetch;
+        let widening = serving.channel.consume(prefetch);
+        meanwhile(widening, &mut self.runs, &mut serving.settler, self.generation).await
+    }
+
+    /// Has the broker send no more.
+    async fn stop_receiving(&mut self, serving: &mut Serving) -> Result<(), TransportError> {
+        serving.widen_due = None;
+        // The second half of the grace is for what is begun at the end of the first.
+        serving.phase = Phase::Draining(self.worker.clock.sleep(self.grace / 2));
+        let written = serving.flush.take();
+        let stopping = async {
+            // So that the answer proves it.
+            if let Some(flush) = written {
+                flush.await?;
             }
+            serving.channel.stop().await
+        };
+        tokio::select! {
+            biased;
+            () = self.cut.cancelled() => Ok(()),
+            stopped = meanwhile(stopping, &mut self.runs, &mut serving.settler, self.generation) => stopped,
         }
     }
 
@@ -132,7 +170,7 @@ impl Consumer {
         if serving.settler.unacknowledged() >= FLUSH_AT.min(usize::from(self.prefetch) / 4).max(1) {
             serving.start_flush();
         } else if self.runs.is_empty() {
-            let waiting = if self.stopping.is_cancelled() { None } else { serving.channel.next().now_or_never() };
+            let waiting = if serving.phase.begins() { serving.channel.next().now_or_never() } else { None };
             match waiting {
                 Some(delivery) => self.take(serving, delivery?).await?,
                 // The pipeline has run dry.
@@ -148,11 +186,21 @@ impl Consumer {
     async fn goodbye(&mut self, mut serving: Serving) -> Result<Stopped, TransportError> {
         let cut_off = self.runs.len();
         self.runs.clear();
+        let receives = serving.phase.receives();
         let acknowledged = async {
             if let Some(flush) = serving.flush.take() {
                 flush.await?;
             }
-            serving.channel.ack(serving.settler.flush()).await?;
+            let acks = serving.settler.flush();
+            serving.unproven += acks.len();
+            serving.channel.ack(acks).await?;
+            if receives {
+                // Cut off before the broker was told. Its answer proves that it took them all.
+                serving.channel.stop().await?;
+            } else if serving.unproven > UNPROVEN && self.exclusive.is_none() {
+                // The queue of a broadcast went with its consumer.
+                serving.channel.prove().await?;
+            }
             serving.channel.close().await
         };
         if let Err(reason) = acknowledged.await {
@@ -171,7 +219,45 @@ impl Serving {
         self.flush_due = None;
         let acks = self.settler.flush();
         if !acks.is_empty() {
+            if !self.phase.receives() {
+                self.unproven += acks.len();
+            }
             self.flush = Some(Box::pin(self.channel.ack(acks)));
+        }
+    }
+}
+
+impl Phase {
+    fn receives(&self) -> bool {
+        matches!(self, Self::Receiving)
+    }
+
+    fn begins(&self) -> bool {
+        !matches!(self, Self::Finishing)
+    }
+
+    /// Waits until nothing more is to be begun, for ever in the other phases.
+    async fn over(&mut self) {
+        match self {
+            Self::Draining(until) => until.await,
+            Self::Receiving | Self::Finishing => std::future::pending().await,
+        }
+    }
+}
+
+/// What the broker answers. What runs goes on meanwhile.
+async fn meanwhile(
+    asking: impl Future<Output = Result<(), TransportError>>,
+    runs: &mut Runs,
+    settler: &mut Settler,
+    generation: u64,
+) -> Result<(), TransportError> {
+    let mut asking = std::pin::pin!(asking);
+    loop {
+        tokio::select! {
+            biased;
+            answer = &mut asking => return answer,
+            Some(ended) = runs.next(), if !runs.is_empty() => ended.settle(generation, settler),
         }
     }
 }

@@ -2,12 +2,12 @@
 
 mod channel;
 mod settle;
+mod sign;
 mod worker;
 
 use std::{sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -16,56 +16,11 @@ use crate::{
 };
 
 use settle::Settler;
+pub(crate) use sign::{ConsumerState, Sign, Stuck};
 pub(crate) use worker::Worker;
 
 /// A channel that lived this long was well.
 const LIVES: Duration = Duration::from_secs(5);
-
-/// How a subscription is, for `health`.
-#[derive(Clone, Debug)]
-pub(crate) enum ConsumerState {
-    Starting,
-    Consuming,
-    /// It receives nothing, for this reason, and is subscribing again.
-    Lost(String),
-    /// The broker says no. It is asked again all the same.
-    Refused(TransportError),
-    Stopped,
-}
-
-/// Where a consumer shows how it is.
-#[derive(Clone, Debug)]
-pub(crate) struct Sign(watch::Sender<ConsumerState>);
-
-impl Default for Sign {
-    fn default() -> Self {
-        Self(watch::Sender::new(ConsumerState::Starting))
-    }
-}
-
-impl Sign {
-    pub(crate) fn read(&self) -> ConsumerState {
-        self.0.borrow().clone()
-    }
-
-    /// Waits until it consumes, or has stopped before.
-    ///
-    /// # Errors
-    /// The broker says no.
-    pub(crate) async fn consuming(&self) -> Result<(), TransportError> {
-        let known = |state: &ConsumerState| !matches!(state, ConsumerState::Starting | ConsumerState::Lost(_));
-        // We hold a sender, so it cannot be closed.
-        let _ = self.0.subscribe().wait_for(known).await;
-        match self.read() {
-            ConsumerState::Refused(error) => Err(error),
-            _ => Ok(()),
-        }
-    }
-
-    fn show(&self, state: ConsumerState) {
-        self.0.send_replace(state);
-    }
-}
 
 /// The task of one subscription.
 pub(crate) struct Consumer {
@@ -77,16 +32,21 @@ pub(crate) struct Consumer {
     pub(crate) prefetch: u16,
     /// The bindings of the queue that each connection of a broadcast subscription has for itself.
     pub(crate) exclusive: Option<Vec<Binding>>,
+    /// How long what is in hand may take once the service stops.
+    pub(crate) grace: Duration,
     /// Take no more deliveries, finish what is in hand.
     pub(crate) stopping: CancellationToken,
     /// Finish nothing more.
     pub(crate) cut: CancellationToken,
     pub(crate) sign: Sign,
     /// The runs in hand. They outlive their channel: a handler that has begun is not cut off by a lost connection.
-    pub(crate) runs: FuturesUnordered<BoxFuture<'static, Ended>>,
+    pub(crate) runs: Runs,
     /// Counts the channels, so that a run's tag is not taken for another channel's.
     pub(crate) generation: u64,
 }
+
+/// The runs in hand of a subscription.
+pub(crate) type Runs = FuturesUnordered<BoxFuture<'static, Ended>>;
 
 /// A run that has ended.
 pub(crate) struct Ended {

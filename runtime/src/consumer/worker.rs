@@ -11,6 +11,7 @@ use futures_util::{FutureExt, future::join_all};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use super::{Stuck, sign::StuckRun};
 use crate::{
     envelope::{self, Failure, Format, Message, Reason, attempts_so_far, copy_of, headers},
     event::DecodeError,
@@ -46,6 +47,7 @@ pub(crate) struct Worker {
     pub(crate) body_limit: usize,
     pub(crate) bound: Bound,
     pub(crate) outgoing: Arc<Outgoing>,
+    pub(crate) stuck: Stuck,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -192,7 +194,7 @@ impl Worker {
 
     /// Publishes what a run returned, for as long as the delivery lives.
     async fn publish(&self, mut events: Vec<Message>, gone: &CancellationToken) -> Sent {
-        let mut backoff = Backoff::default();
+        let (mut backoff, mut stuck) = (Backoff::default(), self.stuck.run());
         loop {
             let window = &self.outgoing.window;
             let sending = async {
@@ -207,13 +209,14 @@ impl Worker {
                 biased;
                 // First: what comes again anyway is not even begun.
                 () = gone.cancelled() => return Sent::Gone,
-                answers = sending => answers,
+                answers = self.patiently(sending, &mut stuck) => answers,
             };
             for not_sent in answers.into_iter().filter_map(Result::err) {
                 let NotSent { message, error } = *not_sent;
                 match error {
                     PublishError::Closed { .. } => return Sent::Gone,
-                    PublishError::Nacked { .. } | PublishError::TimedOut { .. } => {
+                    PublishError::Nacked { .. } => {
+                        stuck.because(&error);
                         if backoff.is_worth_a_line() {
                             tracing::warn!(queue = &*self.queue, %error, "an event that a handler returned is not confirmed; sending it again");
                         }
@@ -227,6 +230,21 @@ impl Worker {
             }
             self.clock.sleep(backoff.next()).await;
         }
+    }
+
+    /// An answer that is waited for as long as it takes; after the publish timeout its run is shown as stuck.
+    async fn patiently<T>(&self, answer: impl Future<Output = T>, stuck: &mut StuckRun) -> T {
+        let mut answer = std::pin::pin!(answer);
+        let timeout = self.outgoing.window.timeout;
+        tokio::select! {
+            biased;
+            answer = &mut answer => return answer,
+            () = self.clock.sleep(timeout) => {}
+        }
+        let reason = format!("what follows from an event was not confirmed within {timeout:?}");
+        tracing::warn!(queue = &*self.queue, reason, "an event that was handled is kept until it is");
+        stuck.because(&reason);
+        answer.await
     }
 
     /// Sends a copy of a failed message to the ladder or to the dead letters, for as long as the delivery lives.
@@ -253,19 +271,20 @@ impl Worker {
         let id =
             || envelope::decode(message, self.format).ok().and_then(|read| read.metadata.id).unwrap_or_else(fresh_id);
         let mut copy = copy_of(message, &failure, exchange, routing_key, id, self.outgoing.limits());
-        let (window, mut backoff) = (&self.outgoing.window, Backoff::default());
+        let (window, mut backoff, mut stuck) = (&self.outgoing.window, Backoff::default(), self.stuck.run());
         loop {
             let answer = tokio::select! {
                 biased;
                 // First: a copy beside what comes again would be one more event. But the queue of a broadcast went with its
                 // channel, so this is the only copy.
                 () = gone.cancelled(), if !self.broadcast => return false,
-                answer = async { window.send_patiently(copy, false).await.answer().await } => answer,
+                answer = self.patiently(async { window.send_patiently(copy, false).await.answer().await }, &mut stuck) => answer,
             };
             let Err(not_sent) = answer else { return true };
             if let PublishError::Closed { .. } = not_sent.error {
                 return false;
             }
+            stuck.because(&not_sent.error);
             let mut wait = backoff.next();
             if let PublishError::Refused { .. } = not_sent.error {
                 // Each refusal costs all publishers of the service a channel.

@@ -1,6 +1,7 @@
 //! What users publish with. The task that does it, its window and its errors are beside it.
 
 mod error;
+mod flight;
 mod pipeline;
 mod publication;
 mod window;
@@ -41,7 +42,7 @@ pub enum Unrouted {
     #[default]
     Warn,
     /// It is [`PublishError::Unrouted`]. Publishing is slower by that: no caller is answered before all confirms of a batch
-    /// are in.
+    /// are in. An event that a handler returned is a failure of the handler then, which runs again by its retry policy.
     Fail,
 }
 
@@ -146,8 +147,8 @@ impl<E: EventSet> Publisher<E> {
         self.event(event).publish().await
     }
 
-    /// Publishes events, in their order, without waiting for one before the next; returns how many, once all are
-    /// confirmed.
+    /// Publishes events, in their order, without waiting for one before the next, 256 on their way at a time; returns how
+    /// many, once all are confirmed.
     ///
     /// # Errors
     /// Some were not published; which, is in the error. After the first failure no further ones are sent.

@@ -6,21 +6,23 @@ use std::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
-use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use futures_util::StreamExt;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    PublishError, Unrouted,
+    Outgoing, PublishError, Unrouted,
+    flight::{Answered, InFlight},
     window::{Job, Jobs, event_name},
 };
 use crate::{
     time::Clock,
     transport::{
         Backoff, Confirmed, Link, NOT_FOUND, Returned, TransportError,
-        amqp::{Confirm, Connection, PublishChannel, State},
+        amqp::{Connection, PublishChannel, State},
     },
 };
 
@@ -28,6 +30,10 @@ use crate::{
 const BATCH: usize = 32;
 /// How often a message is sent that the broker will not store, before its caller is told.
 const NACKS: u32 = 6;
+/// How many publish timeouts an answer may take before it is taken for lost, and its channel with it.
+const LOST_AT: u32 = 20;
+/// How many answers may be overdue on a channel.
+const OVERDUE: usize = 1024;
 /// How many names are warned of when nobody listens to them.
 const WARNED_NAMES: usize = 1024;
 
@@ -43,6 +49,8 @@ pub(crate) struct Pipeline {
     unrouted_count: Arc<AtomicU64>,
     /// The connection's largest frame in bytes, for those who check sizes.
     frame_max: Arc<AtomicUsize>,
+    /// How long a confirm may take before it is overdue: the publish timeout.
+    patience: Duration,
     /// What was written and not yet answered, by the order of writing; on a loss all of it is sent again.
     unconfirmed: BTreeMap<u64, Job>,
     next: u64,
@@ -55,39 +63,24 @@ pub(crate) struct Pipeline {
     warned: HashSet<String>,
 }
 
-/// What is on its way on one channel.
-#[derive(Default)]
-struct InFlight {
-    confirms: FuturesUnordered<BoxFuture<'static, (u64, Answered)>>,
-    /// Jobs that the broker would not store, each until its wait is over.
-    resting: FuturesUnordered<BoxFuture<'static, u64>>,
-    /// With [`Unrouted::Fail`]: what is confirmed and not yet answered, and the ids and ways of what came back, until all confirms
-    /// of the batch are in. lapin attaches a returned message to whichever confirm comes next. Until then the jobs stay
-    /// unconfirmed: when the channel is lost before, nobody knows whether they came back, and they are sent again.
-    confirmed: Vec<u64>,
-    returned: HashSet<Returned>,
-}
-
-type Answered = Result<(Confirmed, Option<Returned>), TransportError>;
-
 impl Pipeline {
     pub(crate) fn new(
         jobs: Jobs,
         link: Arc<Link>,
-        clock: Arc<dyn Clock>,
         unrouted: Unrouted,
         closing: CancellationToken,
         unrouted_count: Arc<AtomicU64>,
-        frame_max: Arc<AtomicUsize>,
+        outgoing: &Outgoing,
     ) -> Self {
         Self {
             jobs: jobs.0,
             link,
-            clock,
+            clock: Arc::clone(&outgoing.window.clock),
             unrouted,
             closing,
             unrouted_count,
-            frame_max,
+            frame_max: Arc::clone(&outgoing.frame_max),
+            patience: outgoing.window.timeout,
             unconfirmed: BTreeMap::new(),
             next: 0,
             suspects: 0,
@@ -145,14 +138,17 @@ impl Pipeline {
         backoff: &mut Backoff,
     ) -> Result<(), TransportError> {
         self.suspects = self.suspects.min(self.unconfirmed.len());
+        self.unconfirmed.values_mut().for_each(|job| job.looks = None);
         let mut flight = InFlight::default();
-        self.send_again(&mut channel, &mut flight).await?;
         let mut state = connection.state();
+        self.send_again(&mut channel, &mut flight, &state).await?;
         let mut batch = Vec::with_capacity(BATCH);
         let mut drained = false;
-        while !(drained && flight.is_empty()) {
+        let patience = self.patience;
+        let mut look = self.clock.sleep(patience);
+        while !(drained && self.unconfirmed.is_empty()) {
             // What rests is no part of the batch: it goes with the next.
-            let barrier = self.unrouted == Unrouted::Fail && !flight.confirms.is_empty();
+            let barrier = self.unrouted == Unrouted::Fail && !flight.is_complete();
             tokio::select! {
                 biased;
                 Some((number, answer)) = flight.confirms.next(), if !flight.confirms.is_empty() => {
@@ -173,6 +169,10 @@ impl Pipeline {
                     self.write(&mut channel, &mut flight, &numbers).await?;
                 }
                 () = self.closing.cancelled(), if !self.jobs.is_closed() => self.jobs.close(),
+                () = &mut look => {
+                    look = self.clock.sleep(patience);
+                    self.look(&mut flight, &state)?;
+                }
                 // Confirms in flight tell of a loss themselves; this is for when there are none.
                 () = lost(&mut state), if flight.confirms.is_empty() => {
                     return Err(TransportError::lost("the connection is gone"));
@@ -185,25 +185,77 @@ impl Pipeline {
         Ok(())
     }
 
+    /// Looks, once in a publish timeout, at what the broker owes an answer. A queue without a leader never gives one: its
+    /// messages must not hold up the others. They are not written again on this channel, which would only fill it: RabbitMQ
+    /// still has them.
+    ///
+    /// # Errors
+    /// Some are so old that the answer itself must be lost.
+    fn look(&mut self, flight: &mut InFlight, state: &watch::Receiver<State>) -> Result<(), TransportError> {
+        if matches!(*state.borrow(), State::Blocked(_)) {
+            // It owes nothing: it has not read what we wrote.
+            return Ok(());
+        }
+        let mut oldest = 0;
+        self.unconfirmed.retain(|number, job| {
+            let Some(looks) = &mut job.looks else { return true };
+            *looks += 1;
+            oldest = oldest.max(*looks);
+            if *looks > 1 {
+                flight.overdue.insert(*number);
+            }
+            // Its caller was told that the outcome is unknown.
+            *looks <= 1 || !job.is_abandoned()
+        });
+        self.suspects = self.suspects.min(self.unconfirmed.len());
+        if oldest < LOST_AT && flight.overdue.len() < OVERDUE {
+            self.answer_batch_if_complete(flight);
+            return Ok(());
+        }
+        Err(TransportError::lost(format!(
+            "{} events had no answer for a long time: a queue that they go to has no leader, or the answers are lost",
+            flight.overdue.len()
+        )))
+    }
+
     /// What an earlier channel left unconfirmed goes first, in its order; suspects one at a time.
-    async fn send_again(&mut self, channel: &mut PublishChannel, flight: &mut InFlight) -> Result<(), TransportError> {
+    async fn send_again(
+        &mut self,
+        channel: &mut PublishChannel,
+        flight: &mut InFlight,
+        state: &watch::Receiver<State>,
+    ) -> Result<(), TransportError> {
         let numbers: Vec<u64> = self.unconfirmed.keys().copied().collect();
         let (suspects, others) = numbers.split_at(self.suspects);
         for number in suspects {
             self.write(channel, flight, &[*number]).await?;
-            while let Some((number, answer)) = flight.confirms.next().await {
+            loop {
+                let answer = tokio::select! {
+                    biased;
+                    answer = flight.confirms.next() => answer,
+                    () = self.clock.sleep(self.patience) => {
+                        self.look(flight, state)?;
+                        if flight.is_complete() {
+                            break;
+                        }
+                        continue;
+                    }
+                };
+                let Some((answered, answer)) = answer else { break };
                 match answer {
+                    // An overdue one's: its channel is gone, but not over it.
+                    Err(TransportError::Refused { .. }) if answered != *number => {}
                     Err(TransportError::Refused { code, text }) => {
                         // Alone on the channel: this is the one that the broker refuses.
                         self.suspects = self.suspects.saturating_sub(1);
                         self.convicted = true;
-                        if let Some(job) = self.unconfirmed.remove(&number) {
+                        if let Some(job) = self.unconfirmed.remove(number) {
                             let event = event_name(&job.message);
                             job.fail(PublishError::Refused { event, code, text: text.clone() });
                         }
                         return Err(TransportError::Refused { code, text });
                     }
-                    answer => self.answered(flight, number, answer)?,
+                    answer => self.answered(flight, answered, answer)?,
                 }
             }
             self.suspects = self.suspects.saturating_sub(1);
@@ -234,7 +286,12 @@ impl Pipeline {
         let mut lost = None;
         for (number, result) in present.into_iter().zip(written) {
             match result {
-                Ok(confirm) => flight.add(number, confirm),
+                Ok(confirm) => {
+                    if let Some(job) = self.unconfirmed.get_mut(&number) {
+                        job.looks = Some(0);
+                    }
+                    flight.add(number, confirm);
+                }
                 // It never reached the wire, so the channel is well.
                 Err(TransportError::Unwritable { text }) => {
                     if let Some(job) = self.unconfirmed.remove(&number) {
@@ -247,10 +304,15 @@ impl Pipeline {
         }
         let Some(error) = lost else { return Ok(()) };
         // The confirms that are already in flight know better why: the broker's answer came to them.
-        while let Some((number, answer)) = flight.confirms.next().await {
-            self.answered(flight, number, answer)?;
+        let mut over = self.clock.sleep(self.patience);
+        loop {
+            tokio::select! {
+                biased;
+                Some((number, answer)) = flight.confirms.next() => self.answered(flight, number, answer)?,
+                () = &mut over => return Err(error),
+                else => return Err(error),
+            }
         }
-        Err(error)
     }
 
     fn answered(&mut self, flight: &mut InFlight, number: u64, answer: Answered) -> Result<(), TransportError> {
@@ -268,22 +330,27 @@ impl Pipeline {
         }
         match confirmed {
             Confirmed::Nack => self.nacked(flight, number),
-            Confirmed::Ack if self.unrouted == Unrouted::Fail => flight.confirmed.push(number),
+            Confirmed::Ack if self.unrouted == Unrouted::Fail => {
+                if let Some(job) = self.unconfirmed.get_mut(&number) {
+                    job.looks = None;
+                }
+                flight.confirmed.push(number);
+            }
             Confirmed::Ack => {
                 if let Some(job) = self.unconfirmed.remove(&number) {
                     job.confirm();
                 }
             }
         }
-        if flight.confirms.is_empty() {
-            self.answer_batch(flight);
-        }
+        flight.overdue.remove(&number);
+        self.answer_batch_if_complete(flight);
         Ok(())
     }
 
     fn nacked(&mut self, flight: &mut InFlight, number: u64) {
         let Some(mut job) = self.unconfirmed.remove(&number) else { return };
         job.nacks += 1;
+        job.looks = None;
         if job.nacks >= NACKS {
             let event = event_name(&job.message);
             let tries = job.nacks;
@@ -314,8 +381,11 @@ impl Pipeline {
         }
     }
 
-    /// All confirms of the batch are in, and with them all that came back.
-    fn answer_batch(&mut self, flight: &mut InFlight) {
+    /// Answers once all confirms of the batch are in, and with them all that came back.
+    fn answer_batch_if_complete(&mut self, flight: &mut InFlight) {
+        if !flight.is_complete() {
+            return;
+        }
         for number in flight.confirmed.drain(..) {
             let Some(job) = self.unconfirmed.remove(&number) else { continue };
             // Not by the id alone: two events may have been given the same.
@@ -339,14 +409,4 @@ impl Pipeline {
 async fn lost(state: &mut watch::Receiver<State>) {
     // Without a sender it is gone, too.
     let _ = state.wait_for(|state| matches!(state, State::Lost(_))).await;
-}
-
-impl InFlight {
-    fn is_empty(&self) -> bool {
-        self.confirms.is_empty() && self.resting.is_empty() && self.confirmed.is_empty()
-    }
-
-    fn add(&mut self, number: u64, confirm: Confirm) {
-        self.confirms.push(Box::pin(async move { (number, confirm.outcome().await) }));
-    }
 }

@@ -15,6 +15,8 @@ pub(super) struct Job {
     pub(super) mandatory: bool,
     /// How often the broker would not store it.
     pub(super) nacks: u32,
+    /// While the broker owes an answer: how many looks at what is overdue it has seen.
+    pub(super) looks: Option<u32>,
     answer: oneshot::Sender<Answer>,
     /// Its place in the window.
     _place: OwnedSemaphorePermit,
@@ -56,7 +58,7 @@ pub(crate) struct Window {
     size: usize,
     pub(crate) clock: Arc<dyn Clock>,
     /// How long a caller waits for a confirm.
-    pub(super) timeout: Duration,
+    pub(crate) timeout: Duration,
 }
 
 impl Window {
@@ -86,7 +88,7 @@ impl Window {
         let (answer, answered) = oneshot::channel();
         // The semaphore is never closed.
         if let Ok(place) = Arc::clone(&self.places).acquire_owned().await {
-            let job = Job { message, mandatory, nacks: 0, answer, _place: place };
+            let job = Job { message, mandatory, nacks: 0, looks: None, answer, _place: place };
             if let Err(unsent) = self.jobs.send(job) {
                 let Job { message, answer, .. } = unsent.0;
                 let error = PublishError::Closed { event: event_name(&message) };

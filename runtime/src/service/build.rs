@@ -7,7 +7,7 @@ use std::sync::{
 
 use super::{BuildError, BuiltService, Service, plan};
 use crate::{
-    consumer::Worker,
+    consumer::{Stuck, Worker},
     handler::Saying,
     publisher::{Outgoing, Window},
     topology::{Arguments, Binding, Destination},
@@ -70,6 +70,7 @@ pub(super) fn build(mut service: Service) -> Result<BuiltService, BuildError> {
                 body_limit: service.body_limit,
                 bound,
                 outgoing: Arc::clone(&outgoing),
+                stuck: Stuck::default(),
                 clock: Arc::clone(&service.clock),
             },
         });

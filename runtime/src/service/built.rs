@@ -6,12 +6,11 @@ use std::{
     time::Duration,
 };
 
-use futures_util::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
 
 use super::{RunError, Running, StartError, build::BuiltHandler, running::Parts, signal::Signals};
 use crate::{
-    consumer::{Consumer, Sign},
+    consumer::{Consumer, Runs, Sign},
     event::Events,
     publisher::{Jobs, Outgoing, Pipeline, Unrouted},
     time::Clock,
@@ -84,15 +83,8 @@ impl BuiltService {
         }
         let mut parts = Parts::new(&self, Arc::clone(&publishing), consuming.clone());
         let closing = CancellationToken::new();
-        let pipeline = Pipeline::new(
-            self.jobs,
-            publishing,
-            Arc::clone(&self.clock),
-            self.unrouted,
-            closing.clone(),
-            self.unrouted_count,
-            Arc::clone(&self.outgoing.frame_max),
-        );
+        let pipeline =
+            Pipeline::new(self.jobs, publishing, self.unrouted, closing.clone(), self.unrouted_count, &self.outgoing);
         parts.publish(closing, pipeline);
         if let Some(consuming) = consuming {
             for handler in self.handlers {
@@ -104,10 +96,11 @@ impl BuiltService {
                     concurrency: handler.concurrency.into(),
                     prefetch: handler.prefetch,
                     exclusive: handler.exclusive,
+                    grace: self.grace,
                     stopping: parts.stopping.clone(),
                     cut: parts.cut.clone(),
                     sign: sign.clone(),
-                    runs: FuturesUnordered::new(),
+                    runs: Runs::new(),
                     generation: 0,
                 };
                 parts.consume(&worker, sign, consumer);

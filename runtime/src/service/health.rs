@@ -36,9 +36,12 @@ pub struct SubscriptionHealth {
     pub handler: String,
     /// Its queue.
     pub queue: String,
-    /// Whether it receives events.
+    /// Whether it receives events: it is subscribed, and not all of its `concurrency` is stuck.
     pub consuming: bool,
-    /// Why it does not.
+    /// How many of its events are stuck: their handler has ended, but what follows from it (returned events, a retry, a dead
+    /// letter) cannot be published. It is sent again until it can; nothing is acknowledged before.
+    pub stuck: usize,
+    /// Why it receives nothing, or why events are stuck.
     pub reason: Option<String>,
 }
 

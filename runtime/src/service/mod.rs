@@ -237,8 +237,9 @@ impl Service {
         self
     }
 
-    /// How long the handlers in hand may take to end when the service stops: a [`Duration`] or a text like `"25s"`. What
-    /// runs longer is cut off, and its event comes again. Default: 25 s, within the 30 s that Kubernetes gives.
+    /// How long the service may take to finish what it has in hand when it stops: a [`Duration`] or a text like `"25s"`. In the
+    /// first half of it events that the broker had sent ahead are still begun; the second is for handlers to end. What runs
+    /// longer is cut off, and its event comes again. Default: 25 s, within the 30 s that Kubernetes gives.
     #[must_use]
     pub fn grace(mut self, grace: impl IntoDuration) -> Self {
         self.grace = grace.into_duration();

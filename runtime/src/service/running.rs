@@ -18,7 +18,7 @@ use super::{
     BuiltService, ConnectionHealth, Health, ShutdownError, SubscriptionHealth, UndeclaredEvent, signal::Signals,
 };
 use crate::{
-    consumer::{Consumer, ConsumerState, Sign, Stopped, Worker},
+    consumer::{Consumer, ConsumerState, Sign, Stopped, Stuck, Worker},
     event::{EventSet, Events},
     publisher::{Outgoing, Pipeline, Publisher},
     time::Clock,
@@ -59,7 +59,9 @@ pub(super) struct Parts {
 struct Shown {
     handler: String,
     queue: Arc<str>,
+    concurrency: usize,
     sign: Sign,
+    stuck: Stuck,
 }
 
 #[derive(Default)]
@@ -103,7 +105,13 @@ impl Parts {
     }
 
     pub(super) fn consume(&mut self, worker: &Worker, sign: Sign, consumer: Consumer) {
-        self.subscriptions.push(Shown { handler: worker.handler.clone(), queue: Arc::clone(&worker.queue), sign });
+        self.subscriptions.push(Shown {
+            handler: worker.handler.clone(),
+            queue: Arc::clone(&worker.queue),
+            concurrency: consumer.concurrency,
+            sign,
+            stuck: worker.stuck.clone(),
+        });
         let task = watched(consumer.run(), worker.handler.clone(), self.stopping.clone());
         self.tasks.get_mut().consumers.push((worker.handler.clone(), tokio::spawn(task)));
     }
@@ -165,7 +173,15 @@ impl Running {
                 ConsumerState::Refused(error) => (false, Some(error.to_string())),
                 ConsumerState::Stopped => (false, Some("it has stopped".to_owned())),
             };
-            SubscriptionHealth { handler: shown.handler.clone(), queue: shown.queue.to_string(), consuming, reason }
+            let (stuck, why) = shown.stuck.read().unzip();
+            let stuck = stuck.unwrap_or_default();
+            SubscriptionHealth {
+                handler: shown.handler.clone(),
+                queue: shown.queue.to_string(),
+                consuming: consuming && stuck < shown.concurrency,
+                stuck,
+                reason: reason.or(why),
+            }
         };
         Health {
             publishing: connection(&self.parts.publishing),
@@ -324,5 +340,20 @@ impl fmt::Debug for Running {
             .field("service", &self.parts.name)
             .field("health", &self.health())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_panics_stops_the_service() {
+        let stopping = CancellationToken::new();
+        assert_eq!(watched(async { 1 }, "well".to_owned(), stopping.clone()).await, 1);
+        assert!(!stopping.is_cancelled());
+        let task = watched(async { panic!("a bug") }, "ill".to_owned(), stopping.clone());
+        assert!(tokio::spawn(task).await.is_err());
+        assert!(stopping.is_cancelled());
     }
 }

@@ -54,6 +54,10 @@ impl Connection {
         // The one listener: several would share the events, not see them all. It ends with the connection.
         let mut events = inner.events_listener();
         let status = inner.status().clone();
+        if !status.connected() {
+            // Before there was a listener.
+            return Err(TransportError::lost("the connection was lost as soon as it was made"));
+        }
         tokio::spawn(async move {
             while let Some(event) = events.next().await {
                 let now = match event {

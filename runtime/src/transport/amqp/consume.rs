@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use futures_util::{StreamExt, future::join_all};
 use lapin::{
     Channel, Consumer,
-    options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions},
+    options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicGetOptions, BasicQosOptions},
     types::{FieldTable, ShortString},
 };
 
@@ -30,11 +30,13 @@ pub(crate) struct ConsumeChannel {
     current: Option<Consumer>,
     /// A cancelled one, until what was on its way has come out.
     ending: Option<Consumer>,
+    /// Whether we ended the consumer, so that its end is no loss.
+    stopped: bool,
 }
 
 impl ConsumeChannel {
     pub(super) fn new(channel: Channel, queue: String, clock: Arc<dyn Clock>) -> Self {
-        Self { channel, queue, clock, current: None, ending: None }
+        Self { channel, queue, clock, current: None, ending: None, stopped: false }
     }
 
     /// Begins to receive with this prefetch count, or goes on with another.
@@ -51,11 +53,12 @@ impl ConsumeChannel {
         Ok(())
     }
 
-    /// The next delivery; an error once nothing will come by this channel any more. Cancel safe.
-    pub(crate) async fn next(&mut self) -> Result<Delivery, TransportError> {
+    /// The next delivery; an error once nothing will come by this channel any more, `None` when that is because it was
+    /// [stopped](Self::stop). Cancel safe.
+    pub(crate) async fn next(&mut self) -> Result<Option<Delivery>, TransportError> {
         loop {
             let Some(current) = &mut self.current else {
-                return Err(TransportError::lost("not consuming"));
+                return if self.stopped { Ok(None) } else { Err(TransportError::lost("not consuming")) };
             };
             let next = match &mut self.ending {
                 // First what came earlier; an ended stream must not be polled again, it would never answer.
@@ -71,8 +74,12 @@ impl ConsumeChannel {
             return match next {
                 // What a dead channel left in the buffer comes again: it must not run.
                 Some(Ok(_)) if !self.is_open() => Err(TransportError::lost("the channel is gone")),
-                Some(Ok(delivery)) => Ok(convert::delivery(delivery)),
+                Some(Ok(delivery)) => Ok(Some(convert::delivery(delivery))),
                 Some(Err(failed)) => Err(error(&failed)),
+                None if self.stopped => {
+                    self.current = None;
+                    Ok(None)
+                }
                 // lapin says nothing more when the broker cancels a consumer, as it does when its queue is deleted.
                 None => Err(TransportError::lost("the broker cancelled the consumer: its queue was deleted or moved")),
             };
@@ -106,12 +113,23 @@ impl ConsumeChannel {
         self.channel.status().connected()
     }
 
-    /// Stops to receive and closes. The broker's answer to the cancelling proves that it took every acknowledgement
-    /// written before; what it had sent beyond those goes back to the queue.
+    /// Has the broker send no more. What it has sent already still comes out of [`next`](Self::next). The broker's answer
+    /// proves that it took every acknowledgement written before.
+    pub(crate) async fn stop(&mut self) -> Result<(), TransportError> {
+        let Some(current) = &self.current else { return Ok(()) };
+        self.stopped = true;
+        self.cancel(current.tag()).await
+    }
+
+    /// Has the broker prove, after it was [stopped](Self::stop), that it took every acknowledgement written before: the
+    /// answer to a get goes through the queue's log. A message that is got comes again once the channel is closed.
+    pub(crate) async fn prove(&self) -> Result<(), TransportError> {
+        let got = self.channel.basic_get(convert::short(&self.queue)?, BasicGetOptions::default());
+        answered(&self.clock, "getting a message", got).await.map(drop)
+    }
+
+    /// Closes. What was delivered and not acknowledged goes back to the queue.
     pub(crate) async fn close(self) -> Result<(), TransportError> {
-        if let Some(current) = &self.current {
-            self.cancel(current.tag()).await?;
-        }
         answered(&self.clock, "closing a channel", self.channel.close(200, "OK".into())).await
     }
 
