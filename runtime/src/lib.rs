@@ -13,7 +13,7 @@ mod service;
 mod subscription;
 mod time;
 pub mod topology;
-mod transport;
+pub mod transport;
 
 pub use envelope::{Format, Reason};
 pub use event::{
@@ -31,7 +31,7 @@ pub use service::{
 pub use subscription::{HandlerDef, Registration, Subscription, SubscriptionOptions, Subscriptions, Undecodable};
 pub use time::{Clock, IntoDuration, InvalidDuration, SystemClock};
 pub use topology::{Exchange, ExchangeKind, QueueType, Topology, TopologyMode};
-pub use transport::amqp::InvalidUrl;
+pub use transport::{Broker, amqp::InvalidUrl};
 
 /// The traits that add methods to results.
 pub mod prelude {

@@ -6,7 +6,7 @@ use futures_util::{FutureExt, StreamExt, future::BoxFuture};
 use tokio_util::sync::CancellationToken;
 
 use super::{Consumer, ConsumerState, Ended, Runs, Stopped, settle::Settler};
-use crate::transport::{Delivery, TransportError, amqp::ConsumeChannel};
+use crate::transport::{ConsumeChannel, Delivery, TransportError};
 
 /// How many finished deliveries are acknowledged at once, at most.
 const FLUSH_AT: usize = 64;
@@ -23,7 +23,7 @@ const UNPROVEN: usize = 32;
 
 /// What is under way on one channel.
 struct Serving {
-    channel: ConsumeChannel,
+    channel: Box<dyn ConsumeChannel>,
     settler: Settler,
     /// Cancelled when the channel is gone: what waits for its deliveries need wait no longer.
     gone: CancellationToken,
@@ -51,7 +51,11 @@ enum Phase {
 
 impl Consumer {
     /// Serves a channel until it is lost or the consumer is stopped.
-    pub(super) async fn serve(&mut self, channel: ConsumeChannel, prefetch: u16) -> Result<Stopped, TransportError> {
+    pub(super) async fn serve(
+        &mut self,
+        channel: Box<dyn ConsumeChannel>,
+        prefetch: u16,
+    ) -> Result<Stopped, TransportError> {
         self.generation += 1;
         let clock = Arc::clone(&self.worker.clock);
         let gone = CancellationToken::new();
@@ -85,7 +89,7 @@ impl Consumer {
                     serving.flush = None;
                     written?;
                 }
-                delivery = serving.channel.next(), if takes => self.take(&mut serving, delivery?).await?,
+                delivery = next(&mut serving.channel), if takes => self.take(&mut serving, delivery?).await?,
                 () = due(&mut serving.flush_due), if serving.flush_due.is_some() && serving.flush.is_none() => {
                     serving.start_flush();
                 }
@@ -170,7 +174,7 @@ impl Consumer {
         if serving.settler.unacknowledged() >= FLUSH_AT.min(usize::from(self.prefetch) / 4).max(1) {
             serving.start_flush();
         } else if self.runs.is_empty() {
-            let waiting = if serving.phase.begins() { serving.channel.next().now_or_never() } else { None };
+            let waiting = if serving.phase.begins() { next(&mut serving.channel).now_or_never() } else { None };
             match waiting {
                 Some(delivery) => self.take(serving, delivery?).await?,
                 // The pipeline has run dry.
@@ -193,7 +197,7 @@ impl Consumer {
             }
             let acks = serving.settler.flush();
             serving.unproven += acks.len();
-            serving.channel.ack(acks).await?;
+            serving.channel.settle(acks).await?;
             if receives {
                 // Cut off before the broker was told. Its answer proves that it took them all.
                 serving.channel.stop().await?;
@@ -222,7 +226,7 @@ impl Serving {
             if !self.phase.receives() {
                 self.unproven += acks.len();
             }
-            self.flush = Some(Box::pin(self.channel.ack(acks)));
+            self.flush = Some(self.channel.settle(acks));
         }
     }
 }
@@ -243,6 +247,11 @@ impl Phase {
             Self::Receiving | Self::Finishing => std::future::pending().await,
         }
     }
+}
+
+/// The next delivery. Cancel safe.
+async fn next(channel: &mut Box<dyn ConsumeChannel>) -> Result<Option<Delivery>, TransportError> {
+    std::future::poll_fn(|context| channel.poll_next(context)).await
 }
 
 /// What the broker answers. What runs goes on meanwhile.

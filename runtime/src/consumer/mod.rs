@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     topology::Binding,
-    transport::{Backoff, Link, NOT_FOUND, TransportError, amqp::ConsumeChannel},
+    transport::{Backoff, ConsumeChannel, Link, NOT_FOUND, TransportError},
 };
 
 use settle::Settler;
@@ -109,7 +109,7 @@ impl Consumer {
     }
 
     /// A channel that consumes; `None` when stopped before. What runs goes on meanwhile.
-    async fn subscribe(&mut self, prefetch: u16, wait: Duration) -> Option<ConsumeChannel> {
+    async fn subscribe(&mut self, prefetch: u16, wait: Duration) -> Option<Box<dyn ConsumeChannel>> {
         let (link, queue, exclusive) = (Arc::clone(&self.link), self.worker.queue.to_string(), self.exclusive.clone());
         let (worker, sign) = (Arc::clone(&self.worker), self.sign.clone());
         let subscribing = async move {
@@ -170,7 +170,7 @@ async fn attempt(
     queue: &str,
     exclusive: Option<&[Binding]>,
     prefetch: u16,
-) -> Result<ConsumeChannel, TransportError> {
+) -> Result<Box<dyn ConsumeChannel>, TransportError> {
     let connection = link.connection().await;
     let queue = match exclusive {
         Some(bindings) => connection.declare_exclusive(bindings).await?,
@@ -181,7 +181,7 @@ async fn attempt(
         Ok(()) => Ok(channel),
         Err(TransportError::Refused { code: NOT_FOUND, .. }) if connection.is_open() => {
             // Somebody deleted the queue. What else of the plan is gone?
-            link.declare_again(&connection).await?;
+            link.declare_again(&*connection).await?;
             let mut channel = connection.consume_channel(queue).await?;
             channel.consume(prefetch).await?;
             Ok(channel)

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::transport::Ack;
+use crate::transport::Settlement;
 
 /// The deliveries of one channel that are finished and not yet acknowledged.
 ///
@@ -30,24 +30,24 @@ impl Settler {
     }
 
     /// What to write: one `multiple` for the contiguous prefix, then single ones in their order.
-    pub(crate) fn flush(&mut self) -> Vec<Ack> {
+    pub(crate) fn flush(&mut self) -> Vec<Settlement> {
         let mut up_to = None;
         loop {
             let next = self.settled + 1;
             if self.fresh.remove(&next) {
                 self.settled = next;
                 // The tag that is named must be one that the broker still waits for.
-                up_to = Some(Ack::UpTo(next));
+                up_to = Some(Settlement::AckUpTo(next));
             } else if let Some(last) = self.acknowledged.remove(&next) {
                 self.settled = last;
             } else {
                 break;
             }
         }
-        let mut acks: Vec<Ack> = up_to.into_iter().collect();
+        let mut acks: Vec<Settlement> = up_to.into_iter().collect();
         for tag in std::mem::take(&mut self.fresh) {
             self.acknowledge(tag);
-            acks.push(Ack::One(tag));
+            acks.push(Settlement::Ack(tag));
         }
         acks
     }
@@ -74,14 +74,14 @@ mod tests {
             settler.finish(tag);
         }
         assert_eq!(settler.unacknowledged(), 5);
-        assert_eq!(settler.flush(), [Ack::UpTo(3), Ack::One(5), Ack::One(7)]);
+        assert_eq!(settler.flush(), [Settlement::AckUpTo(3), Settlement::Ack(5), Settlement::Ack(7)]);
         assert_eq!(settler.unacknowledged(), 0);
         assert_eq!(settler.flush(), []);
         settler.finish(4);
         // 5 is acknowledged already: naming it would be an unknown tag to the broker.
-        assert_eq!(settler.flush(), [Ack::UpTo(4)]);
+        assert_eq!(settler.flush(), [Settlement::AckUpTo(4)]);
         settler.finish(6);
-        assert_eq!(settler.flush(), [Ack::UpTo(6)]);
+        assert_eq!(settler.flush(), [Settlement::AckUpTo(6)]);
     }
 
     proptest! {
@@ -109,14 +109,15 @@ mod tests {
         }
     }
 
-    fn apply(waiting: &mut BTreeSet<u64>, acks: &[Ack]) {
+    fn apply(waiting: &mut BTreeSet<u64>, acks: &[Settlement]) {
         for ack in acks {
             match ack {
-                Ack::UpTo(tag) => {
+                Settlement::AckUpTo(tag) => {
                     assert!(waiting.contains(tag), "unknown delivery tag {tag}");
                     waiting.retain(|other| other > tag);
                 }
-                Ack::One(tag) => assert!(waiting.remove(tag), "unknown delivery tag {tag}"),
+                Settlement::Ack(tag) => assert!(waiting.remove(tag), "unknown delivery tag {tag}"),
+                other => panic!("nothing is given back: {other:?}"),
             }
         }
     }

@@ -13,11 +13,15 @@ pub(crate) const PERSISTENT: u8 = 2;
 
 /// A message on its way to an exchange, or as it came from a queue.
 #[derive(Clone, Default, PartialEq)]
-pub(crate) struct Message {
-    pub(crate) exchange: String,
-    pub(crate) routing_key: String,
-    pub(crate) properties: Properties,
-    pub(crate) body: Bytes,
+pub struct Message {
+    /// The exchange that it goes to, or was published to last.
+    pub exchange: String,
+    /// Its routing key there.
+    pub routing_key: String,
+    /// Its properties.
+    pub properties: Properties,
+    /// Its body.
+    pub body: Bytes,
 }
 
 /// Shows the body's size only: it may hold what must not reach a log.
@@ -34,49 +38,81 @@ impl fmt::Debug for Message {
 
 /// The fourteen properties of `basic`.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Properties {
-    pub(crate) content_type: Option<String>,
-    pub(crate) content_encoding: Option<String>,
-    pub(crate) headers: Headers,
-    pub(crate) delivery_mode: Option<u8>,
-    pub(crate) priority: Option<u8>,
-    pub(crate) correlation_id: Option<String>,
-    pub(crate) reply_to: Option<String>,
-    pub(crate) expiration: Option<String>,
-    pub(crate) message_id: Option<String>,
+pub struct Properties {
+    /// The MIME type of the body.
+    pub content_type: Option<String>,
+    /// How the body is encoded.
+    pub content_encoding: Option<String>,
+    /// Entries by name.
+    pub headers: Headers,
+    /// 2 for a message that survives a restart of the broker.
+    pub delivery_mode: Option<u8>,
+    /// From 0 to 9.
+    pub priority: Option<u8>,
+    /// What it belongs to.
+    pub correlation_id: Option<String>,
+    /// Where an answer goes.
+    pub reply_to: Option<String>,
+    /// After how many milliseconds in a queue it expires, as a text.
+    pub expiration: Option<String>,
+    /// What tells it from others.
+    pub message_id: Option<String>,
     /// Seconds since 1970.
-    pub(crate) timestamp: Option<u64>,
-    pub(crate) kind: Option<String>,
-    pub(crate) user_id: Option<String>,
-    pub(crate) app_id: Option<String>,
-    pub(crate) cluster_id: Option<String>,
+    pub timestamp: Option<u64>,
+    /// AMQP's `type`: the event's name.
+    pub kind: Option<String>,
+    /// The user who published it, checked by the broker.
+    pub user_id: Option<String>,
+    /// The application that published it.
+    pub app_id: Option<String>,
+    /// Unused.
+    pub cluster_id: Option<String>,
 }
 
-pub(crate) type Headers = BTreeMap<String, HeaderValue>;
+/// Headers by name.
+pub type Headers = BTreeMap<String, HeaderValue>;
 
 /// A value in a table of headers or of arguments: every type that RabbitMQ sends.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum HeaderValue {
+pub enum HeaderValue {
+    /// Yes or no.
     Bool(bool),
+    /// A number of 8 bits.
     I8(i8),
+    /// A number of 8 bits without a sign.
     U8(u8),
+    /// A number of 16 bits.
     I16(i16),
+    /// A number of 16 bits without a sign.
     U16(u16),
+    /// A number of 32 bits.
     I32(i32),
+    /// A number of 32 bits without a sign.
     U32(u32),
+    /// A number of 64 bits.
     I64(i64),
+    /// A floating-point number of 32 bits.
     F32(f32),
+    /// A floating-point number of 64 bits.
     F64(f64),
+    /// A decimal number: the value with so many decimal places.
     Decimal {
+        /// How many digits stand behind the point.
         scale: u8,
+        /// The digits.
         value: u32,
     },
     /// AMQP's long string: mostly text, but any bytes can come.
     Text(Vec<u8>),
+    /// Bytes.
     Bytes(Vec<u8>),
+    /// Seconds since 1970.
     Timestamp(u64),
+    /// A list.
     Array(Vec<HeaderValue>),
+    /// A table within.
     Table(Headers),
+    /// Nothing.
     Void,
 }
 

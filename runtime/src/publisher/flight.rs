@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use futures_util::{future::BoxFuture, stream::FuturesUnordered};
 
-use crate::transport::{Confirmed, Returned, TransportError, amqp::Confirm};
+use crate::transport::{Confirm, Confirmed, Returned, TransportError};
 
 /// What is on its way on one channel.
 #[derive(Default)]
@@ -30,6 +30,6 @@ impl InFlight {
     }
 
     pub(super) fn add(&mut self, number: u64, confirm: Confirm) {
-        self.confirms.push(Box::pin(async move { (number, confirm.outcome().await) }));
+        self.confirms.push(Box::pin(async move { (number, confirm.await) }));
     }
 }

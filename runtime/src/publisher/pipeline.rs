@@ -10,7 +10,7 @@ use std::{
 };
 
 use futures_util::StreamExt;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -21,8 +21,7 @@ use super::{
 use crate::{
     time::Clock,
     transport::{
-        Backoff, Confirmed, Link, NOT_FOUND, Returned, TransportError,
-        amqp::{Connection, PublishChannel, State},
+        Backoff, Confirmed, Connection, ConnectionState, Link, NOT_FOUND, PublishChannel, Returned, TransportError,
     },
 };
 
@@ -99,7 +98,7 @@ impl Pipeline {
             };
             self.frame_max.store(connection.frame_max(), Ordering::Relaxed);
             let reason = match connection.publish_channel().await {
-                Ok(channel) => match self.serve(&connection, channel, &mut backoff).await {
+                Ok(channel) => match self.serve(&*connection, channel, &mut backoff).await {
                     Ok(()) => break,
                     Err(reason) => reason,
                 },
@@ -111,7 +110,7 @@ impl Pipeline {
                 continue;
             }
             if connection.is_open() {
-                self.mend(&connection, &reason).await;
+                self.mend(&*connection, &reason).await;
             }
             self.clock.sleep(backoff.next()).await;
         }
@@ -122,7 +121,7 @@ impl Pipeline {
     }
 
     /// A channel was closed while its connection lives: the broker misses an exchange, which may be one of ours.
-    async fn mend(&self, connection: &Connection, reason: &TransportError) {
+    async fn mend(&self, connection: &dyn Connection, reason: &TransportError) {
         if matches!(reason, TransportError::Refused { code: NOT_FOUND, .. })
             && let Err(error) = self.link.declare_again(connection).await
         {
@@ -133,15 +132,15 @@ impl Pipeline {
     /// Publishes by a channel until it is lost, or all is done and no more will come.
     async fn serve(
         &mut self,
-        connection: &Connection,
-        mut channel: PublishChannel,
+        connection: &dyn Connection,
+        mut channel: Box<dyn PublishChannel>,
         backoff: &mut Backoff,
     ) -> Result<(), TransportError> {
         self.suspects = self.suspects.min(self.unconfirmed.len());
         self.unconfirmed.values_mut().for_each(|job| job.looks = None);
         let mut flight = InFlight::default();
-        let mut state = connection.state();
-        self.send_again(&mut channel, &mut flight, &state).await?;
+        let mut lost = connection.lost();
+        self.send_again(&mut *channel, &mut flight, connection).await?;
         let mut batch = Vec::with_capacity(BATCH);
         let mut drained = false;
         let patience = self.patience;
@@ -156,7 +155,7 @@ impl Pipeline {
                     *backoff = Backoff::default();
                 }
                 Some(number) = flight.resting.next(), if !flight.resting.is_empty() => {
-                    self.write(&mut channel, &mut flight, &[number]).await?;
+                    self.write(&mut *channel, &mut flight, &[number]).await?;
                 }
                 count = self.jobs.recv_many(&mut batch, BATCH), if !barrier && !drained => {
                     drained = count == 0;
@@ -166,15 +165,15 @@ impl Pipeline {
                         self.next += 1;
                     }
                     let numbers: Vec<u64> = (first..self.next).collect();
-                    self.write(&mut channel, &mut flight, &numbers).await?;
+                    self.write(&mut *channel, &mut flight, &numbers).await?;
                 }
                 () = self.closing.cancelled(), if !self.jobs.is_closed() => self.jobs.close(),
                 () = &mut look => {
                     look = self.clock.sleep(patience);
-                    self.look(&mut flight, &state)?;
+                    self.look(&mut flight, connection)?;
                 }
                 // Confirms in flight tell of a loss themselves; this is for when there are none.
-                () = lost(&mut state), if flight.confirms.is_empty() => {
+                () = &mut lost, if flight.confirms.is_empty() => {
                     return Err(TransportError::lost("the connection is gone"));
                 }
             }
@@ -191,8 +190,8 @@ impl Pipeline {
     ///
     /// # Errors
     /// Some are so old that the answer itself must be lost.
-    fn look(&mut self, flight: &mut InFlight, state: &watch::Receiver<State>) -> Result<(), TransportError> {
-        if matches!(*state.borrow(), State::Blocked(_)) {
+    fn look(&mut self, flight: &mut InFlight, connection: &dyn Connection) -> Result<(), TransportError> {
+        if matches!(connection.state(), ConnectionState::Blocked(_)) {
             // It owes nothing: it has not read what we wrote.
             return Ok(());
         }
@@ -221,9 +220,9 @@ impl Pipeline {
     /// What an earlier channel left unconfirmed goes first, in its order; suspects one at a time.
     async fn send_again(
         &mut self,
-        channel: &mut PublishChannel,
+        channel: &mut dyn PublishChannel,
         flight: &mut InFlight,
-        state: &watch::Receiver<State>,
+        connection: &dyn Connection,
     ) -> Result<(), TransportError> {
         let numbers: Vec<u64> = self.unconfirmed.keys().copied().collect();
         let (suspects, others) = numbers.split_at(self.suspects);
@@ -234,7 +233,7 @@ impl Pipeline {
                     biased;
                     answer = flight.confirms.next() => answer,
                     () = self.clock.sleep(self.patience) => {
-                        self.look(flight, state)?;
+                        self.look(flight, connection)?;
                         if flight.is_complete() {
                             break;
                         }
@@ -269,7 +268,7 @@ impl Pipeline {
     /// Writes jobs that are in `unconfirmed`.
     async fn write(
         &mut self,
-        channel: &mut PublishChannel,
+        channel: &mut dyn PublishChannel,
         flight: &mut InFlight,
         numbers: &[u64],
     ) -> Result<(), TransportError> {
@@ -280,7 +279,7 @@ impl Pipeline {
             }
         }
         let jobs = numbers.iter().filter_map(|number| self.unconfirmed.get(number));
-        let written = channel.write(jobs.map(|job| (&job.message, job.mandatory))).await;
+        let written = channel.write(jobs.map(|job| (&job.message, job.mandatory)).collect()).await;
         let present: Vec<u64> =
             numbers.iter().copied().filter(|number| self.unconfirmed.contains_key(number)).collect();
         let mut lost = None;
@@ -308,9 +307,11 @@ impl Pipeline {
         loop {
             tokio::select! {
                 biased;
-                Some((number, answer)) = flight.confirms.next() => self.answered(flight, number, answer)?,
+                answer = flight.confirms.next() => match answer {
+                    Some((number, answer)) => self.answered(flight, number, answer)?,
+                    None => return Err(error),
+                },
                 () = &mut over => return Err(error),
-                else => return Err(error),
             }
         }
     }
@@ -403,10 +404,4 @@ impl Pipeline {
         }
         flight.returned.clear();
     }
-}
-
-/// Waits until a connection is gone.
-async fn lost(state: &mut watch::Receiver<State>) {
-    // Without a sender it is gone, too.
-    let _ = state.wait_for(|state| matches!(state, State::Lost(_))).await;
 }

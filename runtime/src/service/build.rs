@@ -11,7 +11,7 @@ use crate::{
     handler::Saying,
     publisher::{Outgoing, Window},
     topology::{Arguments, Binding, Destination},
-    transport::amqp::Address,
+    transport::{Broker, Transport},
 };
 
 /// RabbitMQ's frame size, until a connection says another.
@@ -28,7 +28,7 @@ pub(super) struct BuiltHandler {
 
 pub(super) fn build(mut service: Service) -> Result<BuiltService, BuildError> {
     let planned = plan::plan(&service)?;
-    let address = address(&service)?;
+    let transport = transport(&service)?;
     // Checked by the plan.
     let publish_timeout = service.publish_timeout.clone().unwrap_or(super::PUBLISH_TIMEOUT);
     let grace = service.grace.clone().unwrap_or(super::GRACE);
@@ -78,7 +78,7 @@ pub(super) fn build(mut service: Service) -> Result<BuiltService, BuildError> {
     let declared = service.publishes;
     Ok(BuiltService {
         name: service.name,
-        address,
+        transport,
         topology: Arc::new(planned.topology),
         mode: service.topology_mode,
         unrouted: service.unrouted,
@@ -92,15 +92,16 @@ pub(super) fn build(mut service: Service) -> Result<BuiltService, BuildError> {
     })
 }
 
-fn address(service: &Service) -> Result<Address, BuildError> {
-    let url = match &service.broker {
-        Some(url) => url.clone(),
+fn transport(service: &Service) -> Result<Arc<dyn Transport>, BuildError> {
+    let broker = match &service.broker {
+        Some(broker) => broker.clone(),
         None => std::env::var("AMQP_URL")
             .ok()
             .filter(|url| !url.is_empty())
+            .map(Broker::amqp)
             .ok_or_else(|| BuildError::NoBroker { service: service.name.clone() })?,
     };
-    Ok(Address::parse(&url)?)
+    Ok(broker.transport()?)
 }
 
 fn bindings(bindings: &[(String, String, Arguments)]) -> Vec<Binding> {

@@ -15,13 +15,13 @@ use crate::{
     publisher::{Jobs, Outgoing, Pipeline, Unrouted},
     time::Clock,
     topology::{Topology, TopologyMode},
-    transport::{Link, amqp::Address},
+    transport::{Link, Transport},
 };
 
 /// A service that passed every check that needs no broker: what [`Service::build`](crate::Service::build) gives.
 pub struct BuiltService {
     pub(super) name: String,
-    pub(super) address: Address,
+    pub(super) transport: Arc<dyn Transport>,
     pub(super) topology: Arc<Topology>,
     pub(super) mode: TopologyMode,
     pub(super) unrouted: Unrouted,
@@ -47,7 +47,7 @@ impl BuiltService {
     /// The broker refuses the service or its plan.
     pub async fn declare(self) -> Result<(), StartError> {
         let link = self.link("declaring", TopologyMode::Declare);
-        link.first(false).await.map_err(|error| StartError::new(&self.name, &self.address, error))?;
+        link.first(false).await.map_err(|error| StartError::new(&self.name, &self.transport.address(), error))?;
         link.close().await;
         Ok(())
     }
@@ -57,7 +57,7 @@ impl BuiltService {
     /// # Errors
     /// The broker refuses the service or its plan.
     pub async fn start(self) -> Result<Running, StartError> {
-        let (service, broker) = (self.name.clone(), self.address.clone());
+        let (service, broker) = (self.name.clone(), self.transport.address());
         let running = self.begin().await?;
         match running.consuming().await {
             Ok(()) => Ok(running),
@@ -71,7 +71,7 @@ impl BuiltService {
 
     /// Connects and starts the tasks.
     async fn begin(self) -> Result<Running, StartError> {
-        let refused = |error| StartError::new(&self.name, &self.address, error);
+        let refused = |error| StartError::new(&self.name, &self.transport.address(), error);
         let publishing = Arc::new(self.link("publishing", self.mode));
         let consuming = (!self.handlers.is_empty()).then(|| Arc::new(self.link("consuming", self.mode)));
         publishing.first(false).await.map_err(refused)?;
@@ -115,7 +115,7 @@ impl BuiltService {
     /// The broker refuses the service or its plan, or handlers were cut off at the end of the grace period.
     pub async fn run(self) -> Result<(), RunError> {
         let mut signals = Signals::listen().map_err(RunError::Signals)?;
-        let (service, broker) = (self.name.clone(), self.address.clone());
+        let (service, broker) = (self.name.clone(), self.transport.address());
         let running = tokio::select! {
             running = self.begin() => running?,
             signal = signals.next() => {
@@ -142,12 +142,15 @@ impl BuiltService {
 
     fn link(&self, task: &str, mode: TopologyMode) -> Link {
         let name = format!("{} {task}", self.name);
-        Link::new(self.address.clone(), name, Arc::clone(&self.topology), mode, Arc::clone(&self.clock))
+        Link::new(Arc::clone(&self.transport), name, Arc::clone(&self.topology), mode, Arc::clone(&self.clock))
     }
 }
 
 impl fmt::Debug for BuiltService {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BuiltService").field("name", &self.name).field("broker", &self.address).finish_non_exhaustive()
+        f.debug_struct("BuiltService")
+            .field("name", &self.name)
+            .field("broker", &self.transport.address())
+            .finish_non_exhaustive()
     }
 }

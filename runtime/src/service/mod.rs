@@ -18,6 +18,7 @@ use crate::{
     subscription::{Subscription, Subscriptions},
     time::{Clock, IntoDuration, InvalidDuration, SystemClock},
     topology::{Exchange, ExchangeKind, Topology, TopologyMode},
+    transport::Broker,
 };
 
 pub use built::BuiltService;
@@ -80,7 +81,7 @@ pub struct Service {
     /// The module below which `subscriptions!()` found none.
     none_below: Option<&'static str>,
     publishes: Vec<Events>,
-    broker: Option<String>,
+    broker: Option<Broker>,
     exchange: Exchange,
     format: Format,
     delays: Option<String>,
@@ -162,11 +163,11 @@ impl Service {
         self
     }
 
-    /// The broker's URL: `amqp://user:password@host:5672/vhost`, or `amqps://…` with the feature `tls`. Default: the
-    /// environment's `AMQP_URL`.
+    /// The broker: a URL (`amqp://user:password@host:5672/vhost`, or `amqps://…` with the feature `tls`), or a [`Broker`].
+    /// Default: the environment's `AMQP_URL`.
     #[must_use]
-    pub fn broker(mut self, url: impl Into<String>) -> Self {
-        self.broker = Some(url.into());
+    pub fn broker(mut self, broker: impl Into<Broker>) -> Self {
+        self.broker = Some(broker.into());
         self
     }
 

@@ -22,7 +22,7 @@ use crate::{
     event::{EventSet, Events},
     publisher::{Outgoing, Pipeline, Publisher},
     time::Clock,
-    transport::{Link, LinkState, TransportError},
+    transport::{ConnectionState, Link, TransportError},
 };
 
 /// How long what is cut off may take to let go: with the default grace and the goodbyes it stays within 30 s.
@@ -161,9 +161,9 @@ impl Running {
     #[must_use]
     pub fn health(&self) -> Health {
         let connection = |link: &Arc<Link>| match link.state() {
-            LinkState::Up => ConnectionHealth::Up,
-            LinkState::Blocked(reason) => ConnectionHealth::Blocked(reason),
-            LinkState::Down(reason) => ConnectionHealth::Down(reason),
+            ConnectionState::Open => ConnectionHealth::Up,
+            ConnectionState::Blocked(reason) => ConnectionHealth::Blocked(reason),
+            ConnectionState::Lost(reason) => ConnectionHealth::Down(reason),
         };
         let subscription = |shown: &Shown| {
             let (consuming, reason) = match shown.sign.read() {

@@ -2,12 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::watch;
-
-use super::{
-    Backoff, TransportError,
-    amqp::{Address, Connection, State},
-};
+use super::{Backoff, Connection, ConnectionState, Transport, TransportError};
 use crate::{
     time::Clock,
     topology::{Topology, TopologyMode},
@@ -15,44 +10,35 @@ use crate::{
 
 /// One of a service's two supervised connections.
 pub(crate) struct Link {
-    address: Address,
+    transport: Arc<dyn Transport>,
     /// What the operator sees in the broker's list of connections.
     name: String,
     topology: Arc<Topology>,
     mode: TopologyMode,
     clock: Arc<dyn Clock>,
     /// The newest connection. Whoever finds it dead makes the next one, under this lock; the others wait for that.
-    current: tokio::sync::Mutex<Option<Arc<Connection>>>,
-    /// How the newest connection is, for `health`, which cannot wait for a lock.
-    state: Mutex<watch::Receiver<State>>,
-}
-
-/// How a link is, for `health`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum LinkState {
-    Up,
-    Blocked(String),
-    Down(String),
+    current: tokio::sync::Mutex<Option<Arc<dyn Connection>>>,
+    /// The newest connection, or why there is none, for `health`, which cannot wait for a lock.
+    shown: Mutex<Result<Arc<dyn Connection>, String>>,
 }
 
 impl Link {
     pub(crate) fn new(
-        address: Address,
+        transport: Arc<dyn Transport>,
         name: String,
         topology: Arc<Topology>,
         mode: TopologyMode,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let (_, state) = watch::channel(State::Lost("not connected yet".to_owned()));
-        Self { address, name, topology, mode, clock, current: tokio::sync::Mutex::new(None), state: Mutex::new(state) }
+        let shown = Mutex::new(Err("not connected yet".to_owned()));
+        Self { transport, name, topology, mode, clock, current: tokio::sync::Mutex::new(None), shown }
     }
 
     /// How it is.
-    pub(crate) fn state(&self) -> LinkState {
-        match &*self.state.lock().unwrap_or_else(PoisonError::into_inner).borrow() {
-            State::Open => LinkState::Up,
-            State::Blocked(reason) => LinkState::Blocked(reason.clone()),
-            State::Lost(reason) => LinkState::Down(reason.clone()),
+    pub(crate) fn state(&self) -> ConnectionState {
+        match &*self.shown.lock().unwrap_or_else(PoisonError::into_inner) {
+            Ok(connection) => connection.state(),
+            Err(reason) => ConnectionState::Lost(reason.clone()),
         }
     }
 
@@ -67,7 +53,7 @@ impl Link {
         loop {
             let attempt = async {
                 let connection = self.connect().await?;
-                if !declared && let Err(error) = self.declare_again(&connection).await {
+                if !declared && let Err(error) = self.declare_again(&*connection).await {
                     connection.close().await;
                     return Err(error);
                 }
@@ -85,7 +71,7 @@ impl Link {
     }
 
     /// The live connection, however long it takes. Cancel safe.
-    pub(crate) async fn connection(&self) -> Arc<Connection> {
+    pub(crate) async fn connection(&self) -> Arc<dyn Connection> {
         let mut current = self.current.lock().await;
         let mut backoff = Backoff::default();
         loop {
@@ -93,11 +79,11 @@ impl Link {
                 return Arc::clone(connection);
             }
             if let Some(dead) = current.take() {
-                tracing::warn!(connection = self.name, reason = reason(&dead), "lost the connection to RabbitMQ");
+                tracing::warn!(connection = self.name, reason = reason(&*dead), "lost the connection to RabbitMQ");
             }
             match self.connect().await {
                 Ok(connection) => {
-                    match self.declare_again(&connection).await {
+                    match self.declare_again(&*connection).await {
                         Ok(()) => tracing::info!(connection = self.name, "connected to RabbitMQ again"),
                         Err(lost @ TransportError::Lost { .. }) => {
                             connection.close().await;
@@ -120,7 +106,7 @@ impl Link {
     }
 
     /// Brings the topology about once more on a connection: something of it is gone.
-    pub(crate) async fn declare_again(&self, connection: &Connection) -> Result<(), TransportError> {
+    pub(crate) async fn declare_again(&self, connection: &dyn Connection) -> Result<(), TransportError> {
         connection.declare(&self.topology, self.mode).await
     }
 
@@ -131,23 +117,23 @@ impl Link {
         }
     }
 
-    async fn connect(&self) -> Result<Arc<Connection>, TransportError> {
-        let connection = Connection::connect(&self.address, &self.name, &self.clock).await?;
-        self.show(connection.state());
-        Ok(Arc::new(connection))
+    async fn connect(&self) -> Result<Arc<dyn Connection>, TransportError> {
+        let connection = self.transport.connect(&self.name, &self.clock).await?;
+        self.show(Ok(Arc::clone(&connection)));
+        Ok(connection)
     }
 
-    fn show(&self, state: watch::Receiver<State>) {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    fn show(&self, shown: Result<Arc<dyn Connection>, String>) {
+        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = shown;
     }
 
     async fn wait(&self, backoff: &mut Backoff, error: &TransportError) {
-        self.show(watch::channel(State::Lost(error.to_string())).1);
+        self.show(Err(error.to_string()));
         let wait = backoff.next();
         if backoff.is_worth_a_line() {
             tracing::warn!(
                 connection = self.name,
-                broker = %self.address,
+                broker = self.transport.address(),
                 tries = backoff.tries(),
                 %error,
                 "cannot connect to RabbitMQ; trying again for as long as it takes"
@@ -157,9 +143,9 @@ impl Link {
     }
 }
 
-fn reason(connection: &Connection) -> String {
-    match &*connection.state().borrow() {
-        State::Lost(reason) => reason.clone(),
-        State::Open | State::Blocked(_) => "the connection was closed".to_owned(),
+fn reason(connection: &dyn Connection) -> String {
+    match connection.state() {
+        ConnectionState::Lost(reason) => reason,
+        ConnectionState::Open | ConnectionState::Blocked(_) => "the connection was closed".to_owned(),
     }
 }

@@ -1,27 +1,147 @@
-//! The seam between rabbitry and a broker: messages, topologies, deliveries and the errors that can end them.
-//! What is above knows nothing of a client library; what is below knows nothing of handlers.
+//! The seam between rabbitry and a broker. What is above knows nothing of a client library, and not which broker answers;
+//! what is below knows nothing of handlers.
+//!
+//! Services use it by way of [`Broker`]. Who writes a transport of their own implements the traits of this module and runs
+//! the conformance suite against it.
 
 pub(crate) mod amqp;
 mod backoff;
+mod bring_about;
+mod broker;
+mod error;
 mod link;
 
+use std::{
+    fmt,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use futures_util::future::BoxFuture;
+
 pub(crate) use backoff::Backoff;
-pub(crate) use link::{Link, LinkState};
+pub use broker::Broker;
+pub use error::TransportError;
+pub(crate) use error::{ACCESS_REFUSED, NOT_ALLOWED, NOT_FOUND, PRECONDITION_FAILED};
+pub(crate) use link::Link;
 
-use crate::envelope::Message;
+pub use crate::envelope::{HeaderValue, Headers, Message, Properties};
+use crate::{
+    time::Clock,
+    topology::{Binding, Topology, TopologyMode},
+};
 
-/// A message from a queue. Its tag means something on the channel that it came by, and nowhere else.
-#[derive(Debug)]
-pub(crate) struct Delivery {
-    pub(crate) message: Message,
-    pub(crate) tag: u64,
-    /// The broker's hint that it was delivered before. Never proof: see [`Message`]'s headers for what can be forged.
-    pub(crate) redelivered: bool,
+/// A way to a broker.
+pub trait Transport: fmt::Debug + Send + Sync + 'static {
+    /// Where the broker is, for logs and errors: without a password.
+    fn address(&self) -> String;
+
+    /// Makes a connection; `name` is what an operator sees in the broker's list. Gives up after a limited time, and never
+    /// tries again by itself.
+    ///
+    /// # Errors
+    /// [`Lost`](TransportError::Lost) when the broker cannot be reached, [`Refused`](TransportError::Refused) when it says no.
+    fn connect<'a>(
+        &'a self,
+        name: &'a str,
+        clock: &'a Arc<dyn Clock>,
+    ) -> BoxFuture<'a, Result<Arc<dyn Connection>, TransportError>>;
 }
 
+/// A connection: it lives, is blocked, is lost. It never recovers; whoever wants it back makes a new one.
+///
+/// Every answer that it waits for has a limit of time, after which it is [`Lost`](TransportError::Lost).
+pub trait Connection: Send + Sync + 'static {
+    /// How it is now.
+    fn state(&self) -> ConnectionState;
+
+    /// Ends when the connection is lost; at once if it already is.
+    fn lost(&self) -> BoxFuture<'static, ()>;
+
+    /// The largest frame that both sides take, in bytes.
+    fn frame_max(&self) -> usize;
+
+    /// Brings a topology about, as the mode says: [`Declare`](TopologyMode::Declare) creates what is missing,
+    /// [`Verify`](TopologyMode::Verify) only looks, [`Assume`](TopologyMode::Assume) does nothing. An
+    /// [existing](crate::QueueType::Existing) queue and an exchange that the user named are taken as they are. One object that is
+    /// refused does not keep the rest from being declared.
+    ///
+    /// # Errors
+    /// The first refusal: 406 for what is there with other arguments, 404 for what is missing and not to be made, 403 for
+    /// a permission.
+    fn declare<'a>(&'a self, topology: &'a Topology, mode: TopologyMode) -> BoxFuture<'a, Result<(), TransportError>>;
+
+    /// Makes a classic queue of this connection's own and binds it (the bindings' destinations are ignored). The broker
+    /// gives its name, nobody else may use it, and it goes with its consumer or with the connection.
+    ///
+    /// # Errors
+    /// An exchange is missing, or a permission.
+    fn declare_exclusive<'a>(&'a self, bindings: &'a [Binding]) -> BoxFuture<'a, Result<String, TransportError>>;
+
+    /// How many messages wait in a queue and are not with a consumer.
+    ///
+    /// # Errors
+    /// 404 when there is no such queue.
+    fn count<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<u64, TransportError>>;
+
+    /// Opens a channel that publishes.
+    ///
+    /// # Errors
+    /// The connection is lost, or has no channel left.
+    fn publish_channel(&self) -> BoxFuture<'_, Result<Box<dyn PublishChannel>, TransportError>>;
+
+    /// Opens a channel that consumes one queue, once it is told to.
+    ///
+    /// # Errors
+    /// The connection is lost, or has no channel left.
+    fn consume_channel(&self, queue: String) -> BoxFuture<'_, Result<Box<dyn ConsumeChannel>, TransportError>>;
+
+    /// Says goodbye, for a moment at most. Whatever its channels have not acknowledged goes back to the queues.
+    fn close(&self) -> BoxFuture<'_, ()>;
+}
+
+impl dyn Connection {
+    /// Whether it can still be used; a blocked one can.
+    pub(crate) fn is_open(&self) -> bool {
+        !matches!(self.state(), ConnectionState::Lost(_))
+    }
+}
+
+/// How a connection is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConnectionState {
+    /// It works.
+    Open,
+    /// The broker takes nothing from it (a memory or disk alarm), for this reason.
+    Blocked(String),
+    /// It is gone, for this reason.
+    Lost(String),
+}
+
+/// A channel that publishes with confirms, used by one task.
+pub trait PublishChannel: Send {
+    /// Writes messages in their order, and returns when they are written: one result each. A message that is `mandatory`
+    /// comes back if no queue is bound for it. One that does not fit AMQP is [`Unwritable`](TransportError::Unwritable),
+    /// and the others are written all the same.
+    fn write<'a>(&'a mut self, batch: Vec<(&'a Message, bool)>) -> BoxFuture<'a, Vec<Result<Confirm, TransportError>>>;
+
+    /// Closes. Nothing may be on its way.
+    ///
+    /// # Errors
+    /// The channel was lost before.
+    fn close(self: Box<Self>) -> BoxFuture<'static, Result<(), TransportError>>;
+}
+
+/// What the broker will say of one message. Poll it to its end, or give up its channel.
+///
+/// [`Refused`](TransportError::Refused) means that the channel is gone over this message or over another on its way: 404 for
+/// an exchange that is not there, 406 for what the broker will not have. A returned message comes with its own confirm or with
+/// an earlier one of its channel, at the latest with its own.
+pub type Confirm = BoxFuture<'static, Result<(Confirmed, Option<Returned>), TransportError>>;
+
 /// What the broker says of a published message.
-#[derive(Debug)]
-pub(crate) enum Confirmed {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Confirmed {
     /// It is stored in every queue that it was routed to.
     Ack,
     /// At least one queue did not store it; others may have.
@@ -29,47 +149,84 @@ pub(crate) enum Confirmed {
 }
 
 /// The message id, the exchange and the routing key of a message that no queue was bound for.
-#[derive(Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Returned {
-    pub(crate) message_id: Option<String>,
-    pub(crate) exchange: String,
-    pub(crate) routing_key: String,
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Returned {
+    /// Its property `message_id`.
+    pub message_id: Option<String>,
+    /// The exchange that it was published to.
+    pub exchange: String,
+    /// Its routing key.
+    pub routing_key: String,
 }
 
-/// Which of its own tags a channel acknowledges, in the order in which they are written.
+/// A channel that consumes one queue, used by one task.
+pub trait ConsumeChannel: Send {
+    /// Begins to receive with at most so many deliveries unsettled, or goes on with another number. What the channel had
+    /// before is not lost by that and comes first; while a number grows, more than it may be unsettled for a moment.
+    ///
+    /// # Errors
+    /// 404 when there is no such queue, 403 when it may not be read, 405 when it is another connection's own.
+    fn consume(&mut self, prefetch: u16) -> BoxFuture<'_, Result<(), TransportError>>;
+
+    /// The next delivery, in the order of the queue; `None`, again and again, once the channel was
+    /// [stopped](Self::stop) and all is taken. Tags are 1, 2, 3, … on each channel.
+    ///
+    /// # Errors
+    /// Nothing will come by this channel any more: it or its connection is lost, or the broker cancelled the consumer
+    /// because its queue was deleted. What was delivered and lies in a buffer is not given out then: it comes again.
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Delivery>, TransportError>>;
+
+    /// Settles deliveries, in this order. When it returns, all is written; there is no reply that would prove more, and
+    /// what a channel had settled when it was lost may come again.
+    ///
+    /// # Errors
+    /// The channel is lost.
+    fn settle(&self, settlements: Vec<Settlement>) -> BoxFuture<'static, Result<(), TransportError>>;
+
+    /// Whether it can still be used.
+    fn is_open(&self) -> bool;
+
+    /// Has the broker send no more. What it has sent already still comes out. When it returns, every settlement written
+    /// before is proven to be taken.
+    ///
+    /// # Errors
+    /// The channel is lost.
+    fn stop(&mut self) -> BoxFuture<'_, Result<(), TransportError>>;
+
+    /// The same proof for settlements written after it was [stopped](Self::stop). It may take a message from the queue
+    /// and give it back when the channel closes.
+    ///
+    /// # Errors
+    /// The channel is lost.
+    fn prove(&self) -> BoxFuture<'_, Result<(), TransportError>>;
+
+    /// Closes. What was delivered and not settled goes back to its place in the queue.
+    ///
+    /// # Errors
+    /// The channel was lost before.
+    fn close(self: Box<Self>) -> BoxFuture<'static, Result<(), TransportError>>;
+}
+
+/// A message from a queue. Its tag means something on the channel that it came by, and nowhere else.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Delivery {
+    /// The message, with the exchange and the routing key that it was published with last.
+    pub message: Message,
+    /// What it is settled by.
+    pub tag: u64,
+    /// The broker's hint that it was delivered before. Never proof: RabbitMQ 4 carries it over a dead-lettering.
+    pub redelivered: bool,
+}
+
+/// What becomes of deliveries of a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ack {
-    /// This tag and all below it.
-    UpTo(u64),
-    /// This tag alone.
-    One(u64),
+pub enum Settlement {
+    /// This one is done.
+    Ack(u64),
+    /// This one and all below it are done.
+    AckUpTo(u64),
+    /// This one goes back to its place in the queue, and counts as delivered once more.
+    Requeue(u64),
+    /// This one is dead-lettered, or dropped where the queue has no dead-letter exchange.
+    Reject(u64),
 }
-
-/// Why something asked of a broker was not done.
-#[derive(Clone, Debug, thiserror::Error)]
-pub(crate) enum TransportError {
-    /// The broker cannot be reached, or the connection or channel is gone: the same may succeed on a new one.
-    #[error("{reason}")]
-    Lost { reason: String },
-    /// The broker answered no, and will again.
-    #[error("RabbitMQ refused it: {code} {text}")]
-    Refused { code: u16, text: String },
-    /// It does not fit AMQP, so it was not even asked.
-    #[error("it cannot be written as AMQP: {text}")]
-    Unwritable { text: String },
-}
-
-impl TransportError {
-    pub(crate) fn lost(reason: impl Into<String>) -> Self {
-        Self::Lost { reason: reason.into() }
-    }
-}
-
-/// AMQP's code for what exists with other arguments, or a message that breaks a rule.
-pub(crate) const PRECONDITION_FAILED: u16 = 406;
-/// AMQP's code for what does not exist.
-pub(crate) const NOT_FOUND: u16 = 404;
-/// AMQP's code for what the user may not do.
-pub(crate) const ACCESS_REFUSED: u16 = 403;
-/// AMQP's code for a virtual host that does not exist or is not the user's.
-pub(crate) const NOT_ALLOWED: u16 = 530;

@@ -1,15 +1,21 @@
 //! Where a broker is and who we are to it, from a URL.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
+use futures_util::future::BoxFuture;
 use lapin::uri::{AMQPScheme, AMQPUri};
+
+use crate::{
+    time::Clock,
+    transport::{Connection, Transport, TransportError},
+};
 
 /// How often each side proves that it lives, in seconds, unless the URL says otherwise.
 const HEARTBEAT: u16 = 10;
 
 /// A broker's address with credentials. Shown without the password.
 #[derive(Clone)]
-pub(crate) struct Address(AMQPUri);
+pub(in crate::transport) struct Address(AMQPUri);
 
 /// A URL that cannot be a broker's. Its text never holds the URL, which may hold a password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -24,7 +30,7 @@ impl Address {
     ///
     /// # Errors
     /// It is no `amqp://` or `amqps://` URL, or asks for TLS where the feature `tls` is off.
-    pub(crate) fn parse(url: &str) -> Result<Self, InvalidUrl> {
+    pub(in crate::transport) fn parse(url: &str) -> Result<Self, InvalidUrl> {
         let invalid = |reason: &str| InvalidUrl { reason: reason.to_owned() };
         let Some((scheme, rest)) = url.split_once("://") else {
             return Err(invalid("it has no scheme"));
@@ -63,6 +69,23 @@ impl Address {
 
     pub(super) fn uri(&self) -> AMQPUri {
         self.0.clone()
+    }
+}
+
+impl Transport for Address {
+    fn address(&self) -> String {
+        self.to_string()
+    }
+
+    fn connect<'a>(
+        &'a self,
+        name: &'a str,
+        clock: &'a Arc<dyn Clock>,
+    ) -> BoxFuture<'a, Result<Arc<dyn Connection>, TransportError>> {
+        Box::pin(async move {
+            let connection = super::Connection::connect(self, name, clock).await?;
+            Ok(Arc::new(connection) as Arc<dyn Connection>)
+        })
     }
 }
 

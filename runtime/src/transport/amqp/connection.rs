@@ -2,44 +2,35 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures_util::StreamExt;
+use futures_util::{StreamExt, future::BoxFuture};
 use lapin::{ConnectionProperties, Event};
 use tokio::sync::watch;
 
-use super::{Address, ConsumeChannel, PublishChannel, declare, dial::dial, error};
+use super::{Address, consume, declare, dial::dial, error, publish};
 use crate::{
     time::Clock,
     topology::{Binding, Topology, TopologyMode},
-    transport::{ACCESS_REFUSED, NOT_ALLOWED, TransportError},
+    transport::{ACCESS_REFUSED, ConnectionState, ConsumeChannel, NOT_ALLOWED, PublishChannel, TransportError},
 };
 
 /// How long a connection may take to come up. lapin has no limit of its own: a peer that takes the TCP connection and says
 /// nothing would hold it for ever.
-pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the broker may take for one answer that it gives at once when it is well.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a goodbye may take. A connection that the broker has blocked never ends it.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How a connection is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum State {
-    Open,
-    /// The broker takes nothing from this connection (a memory or disk alarm), for this reason.
-    Blocked(String),
-    Lost(String),
-}
-
 /// A connection to RabbitMQ.
-pub(crate) struct Connection {
+pub(super) struct Connection {
     inner: lapin::Connection,
     clock: Arc<dyn Clock>,
-    state: watch::Receiver<State>,
+    state: watch::Receiver<ConnectionState>,
 }
 
 impl Connection {
     /// Connects; `name` is what the operator sees in the broker's list of connections.
-    pub(crate) async fn connect(address: &Address, name: &str, clock: &Arc<dyn Clock>) -> Result<Self, TransportError> {
+    pub(super) async fn connect(address: &Address, name: &str, clock: &Arc<dyn Clock>) -> Result<Self, TransportError> {
         let properties = ConnectionProperties::default()
             .with_connection_name(name.into())
             .with_client_property("product".into(), "rabbitry".into());
@@ -50,7 +41,7 @@ impl Connection {
             Some(Err(failed)) => return Err(refusal(error(&failed))),
             None => return Err(TransportError::lost(format!("no answer within {} s", CONNECT_TIMEOUT.as_secs()))),
         };
-        let (sender, state) = watch::channel(State::Open);
+        let (sender, state) = watch::channel(ConnectionState::Open);
         // The one listener: several would share the events, not see them all. It ends with the connection.
         let mut events = inner.events_listener();
         let status = inner.status().clone();
@@ -61,66 +52,24 @@ impl Connection {
         tokio::spawn(async move {
             while let Some(event) = events.next().await {
                 let now = match event {
-                    Event::ConnectionBlocked(reason) => State::Blocked(reason),
-                    Event::ConnectionUnblocked => State::Open,
-                    Event::Error(failed) if !status.connected() => State::Lost(error(&failed).to_string()),
+                    Event::ConnectionBlocked(reason) => ConnectionState::Blocked(reason),
+                    Event::ConnectionUnblocked => ConnectionState::Open,
+                    Event::Error(failed) if !status.connected() => ConnectionState::Lost(error(&failed).to_string()),
                     _ => continue,
                 };
-                let over = matches!(now, State::Lost(_));
+                let over = matches!(now, ConnectionState::Lost(_));
                 sender.send_replace(now);
                 if over {
                     return;
                 }
             }
-            sender.send_replace(State::Lost("the connection was closed".to_owned()));
+            sender.send_replace(ConnectionState::Lost("the connection was closed".to_owned()));
         });
         Ok(Self { inner, clock: Arc::clone(clock), state })
     }
 
-    /// How it is, now and in future.
-    pub(crate) fn state(&self) -> watch::Receiver<State> {
-        self.state.clone()
-    }
-
-    pub(crate) fn is_open(&self) -> bool {
+    pub(super) fn is_open(&self) -> bool {
         self.inner.status().connected()
-    }
-
-    /// The largest frame that both sides take, in bytes.
-    pub(crate) fn frame_max(&self) -> usize {
-        // Zero means no limit in AMQP; RabbitMQ then takes what comes, and we stay within its default.
-        match self.inner.configuration().frame_max() {
-            0 => 131_072,
-            bytes => usize::try_from(bytes).unwrap_or(131_072),
-        }
-    }
-
-    /// Brings a topology about, as the mode says.
-    pub(crate) async fn declare(&self, topology: &Topology, mode: TopologyMode) -> Result<(), TransportError> {
-        declare::declare(self, topology, mode).await
-    }
-
-    /// Declares a queue of this connection's own, named by the broker, which ends with the connection.
-    pub(crate) async fn declare_exclusive(&self, bindings: &[Binding]) -> Result<String, TransportError> {
-        declare::exclusive(self, bindings).await
-    }
-
-    /// A channel that publishes with confirms. Exactly one task may use it.
-    pub(crate) async fn publish_channel(&self) -> Result<PublishChannel, TransportError> {
-        PublishChannel::open(self.channel().await?, &self.clock).await
-    }
-
-    /// A channel that consumes one queue.
-    pub(crate) async fn consume_channel(&self, queue: String) -> Result<ConsumeChannel, TransportError> {
-        Ok(ConsumeChannel::new(self.channel().await?, queue, Arc::clone(&self.clock)))
-    }
-
-    /// Says goodbye, for a moment at most.
-    pub(crate) async fn close(&self) {
-        let closing = self.inner.close(200, "OK".into());
-        if within(&self.clock, CLOSE_TIMEOUT, closing).await.is_none() {
-            tracing::warn!("a connection did not close within {} s and was left", CLOSE_TIMEOUT.as_secs());
-        }
     }
 
     pub(super) async fn channel(&self) -> Result<lapin::Channel, TransportError> {
@@ -129,6 +78,69 @@ impl Connection {
 
     pub(super) fn clock(&self) -> &Arc<dyn Clock> {
         &self.clock
+    }
+}
+
+impl super::super::Connection for Connection {
+    fn state(&self) -> ConnectionState {
+        match &*self.state.borrow() {
+            // The socket may be gone before the event says so.
+            ConnectionState::Open | ConnectionState::Blocked(_) if !self.is_open() => {
+                ConnectionState::Lost("the connection was closed".to_owned())
+            }
+            state => state.clone(),
+        }
+    }
+
+    fn lost(&self) -> BoxFuture<'static, ()> {
+        let mut state = self.state.clone();
+        Box::pin(async move {
+            // Without a sender it is gone, too.
+            let _ = state.wait_for(|state| matches!(state, ConnectionState::Lost(_))).await;
+        })
+    }
+
+    fn frame_max(&self) -> usize {
+        // Zero means no limit in AMQP; RabbitMQ then takes what comes, and we stay within its default.
+        match self.inner.configuration().frame_max() {
+            0 => 131_072,
+            bytes => usize::try_from(bytes).unwrap_or(131_072),
+        }
+    }
+
+    fn declare<'a>(&'a self, topology: &'a Topology, mode: TopologyMode) -> BoxFuture<'a, Result<(), TransportError>> {
+        Box::pin(declare::declare(self, topology, mode))
+    }
+
+    fn declare_exclusive<'a>(&'a self, bindings: &'a [Binding]) -> BoxFuture<'a, Result<String, TransportError>> {
+        Box::pin(declare::exclusive(self, bindings))
+    }
+
+    fn count<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<u64, TransportError>> {
+        Box::pin(declare::count(self, queue))
+    }
+
+    fn publish_channel(&self) -> BoxFuture<'_, Result<Box<dyn PublishChannel>, TransportError>> {
+        Box::pin(async move {
+            let channel = publish::Publishing::open(self.channel().await?, &self.clock).await?;
+            Ok(Box::new(channel) as Box<dyn PublishChannel>)
+        })
+    }
+
+    fn consume_channel(&self, queue: String) -> BoxFuture<'_, Result<Box<dyn ConsumeChannel>, TransportError>> {
+        Box::pin(async move {
+            let channel = consume::Consuming::new(self.channel().await?, queue, Arc::clone(&self.clock));
+            Ok(Box::new(channel) as Box<dyn ConsumeChannel>)
+        })
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let closing = self.inner.close(200, "OK".into());
+            if within(&self.clock, CLOSE_TIMEOUT, closing).await.is_none() {
+                tracing::warn!("a connection did not close within {} s and was left", CLOSE_TIMEOUT.as_secs());
+            }
+        })
     }
 }
 

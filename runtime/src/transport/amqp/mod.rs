@@ -8,11 +8,9 @@ mod declare;
 mod dial;
 mod publish;
 
-pub(crate) use address::Address;
+pub(super) use address::Address;
 pub use address::InvalidUrl;
-pub(crate) use connection::{Connection, State};
-pub(crate) use consume::ConsumeChannel;
-pub(crate) use publish::{Confirm, PublishChannel};
+use connection::Connection;
 
 use super::TransportError;
 
