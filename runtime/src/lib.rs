@@ -7,6 +7,7 @@ mod envelope;
 mod event;
 pub mod handler;
 mod macros;
+pub mod observe;
 mod publisher;
 pub mod retry;
 mod service;

@@ -6,8 +6,19 @@ use std::{
 };
 
 /// The modules of the runtime, from the core to the edge: each may use what stands before it.
-const LAYERS: [&str; 10] =
-    ["time", "event", "envelope", "retry", "topology", "handler", "subscription", "transport", "publisher", "consumer"];
+const LAYERS: [&str; 11] = [
+    "time",
+    "event",
+    "envelope",
+    "observe",
+    "retry",
+    "topology",
+    "handler",
+    "subscription",
+    "transport",
+    "publisher",
+    "consumer",
+];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()

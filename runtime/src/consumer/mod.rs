@@ -1,8 +1,10 @@
 //! What consumes one queue: subscribing again and again, running handlers in place, acknowledging.
 
 mod channel;
+mod follow;
 mod settle;
 mod sign;
+mod tell;
 mod worker;
 
 use std::{sync::Arc, time::Duration};

@@ -71,6 +71,7 @@ pub(super) fn build(mut service: Service) -> Result<BuiltService, BuildError> {
                 bound,
                 outgoing: Arc::clone(&outgoing),
                 stuck: Stuck::default(),
+                observer: service.observer.clone(),
                 clock: Arc::clone(&service.clock),
             },
         });

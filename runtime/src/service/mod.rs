@@ -14,6 +14,7 @@ use crate::{
     envelope::Format,
     event::{EventSet, Events},
     handler::{Handler, Resources},
+    observe::Observer,
     publisher::Unrouted,
     subscription::{Subscription, Subscriptions},
     time::{Clock, IntoDuration, InvalidDuration, SystemClock},
@@ -93,6 +94,7 @@ pub struct Service {
     publish_timeout: Result<Duration, InvalidDuration>,
     grace: Result<Duration, InvalidDuration>,
     clock: Arc<dyn Clock>,
+    observer: Option<Arc<dyn Observer>>,
 }
 
 impl Service {
@@ -120,6 +122,7 @@ impl Service {
             publish_timeout: Ok(PUBLISH_TIMEOUT),
             grace: Ok(GRACE),
             clock: Arc::new(SystemClock),
+            observer: None,
         }
     }
 
@@ -251,6 +254,13 @@ impl Service {
     #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Who is told of every run of the service's handlers; the last one given. Default: nobody.
+    #[must_use]
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.observer = Some(Arc::new(observer));
         self
     }
 

@@ -1,0 +1,170 @@
+//! What follows a run, on its way to the broker: the events that it returned, or the copy that replaces a failed message.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    sign::StuckRun,
+    worker::{Failed, Worker},
+};
+use crate::{
+    envelope::{self, Failure, Message, copy_of},
+    observe::Next,
+    publisher::{Entered, NotSent, PublishError},
+    topology::{dead_letter_exchange, ladder::Due},
+    transport::Backoff,
+};
+
+/// How long a copy waits that the broker refused, before it is sent again.
+const REFUSED: Duration = Duration::from_secs(30);
+
+/// What became of the events that a run returned.
+pub(super) enum Sent {
+    Confirmed,
+    /// The delivery comes again, so nobody waits for them.
+    Gone,
+    /// They can never be published.
+    Never(PublishError),
+}
+
+impl Worker {
+    /// Publishes what a run returned, for as long as the delivery lives.
+    pub(super) async fn publish(&self, mut events: Vec<Message>, gone: &CancellationToken) -> Sent {
+        if events.is_empty() {
+            return Sent::Confirmed;
+        }
+        let (mut backoff, mut stuck) = (Backoff::default(), self.stuck.run());
+        loop {
+            let window = &self.outgoing.window;
+            let sending = async {
+                let mut entered = Vec::with_capacity(events.len());
+                // One after the other, so that they are sent in their order.
+                for event in events.drain(..) {
+                    entered.push(window.send_patiently(event, true).await);
+                }
+                join_all(entered.into_iter().map(Entered::answer)).await
+            };
+            let answers = tokio::select! {
+                biased;
+                // First: what comes again anyway is not even begun.
+                () = gone.cancelled() => return Sent::Gone,
+                answers = self.patiently(sending, &mut stuck) => answers,
+            };
+            for not_sent in answers.into_iter().filter_map(Result::err) {
+                let NotSent { message, error } = *not_sent;
+                match error {
+                    PublishError::Closed { .. } => return Sent::Gone,
+                    PublishError::Nacked { .. } => {
+                        stuck.because(&error);
+                        if backoff.is_worth_a_line() {
+                            tracing::warn!(queue = &*self.queue, %error, "an event that a handler returned is not confirmed; sending it again");
+                        }
+                        events.push(message);
+                    }
+                    error => return Sent::Never(error),
+                }
+            }
+            if events.is_empty() {
+                return Sent::Confirmed;
+            }
+            self.clock.sleep(backoff.next()).await;
+        }
+    }
+
+    /// An answer that is waited for as long as it takes; after the publish timeout its run is shown as stuck.
+    async fn patiently<T>(&self, answer: impl Future<Output = T>, stuck: &mut StuckRun) -> T {
+        let mut answer = std::pin::pin!(answer);
+        let timeout = self.outgoing.window.timeout;
+        tokio::select! {
+            biased;
+            answer = &mut answer => return answer,
+            () = self.clock.sleep(timeout) => {}
+        }
+        let reason = format!("what follows from an event was not confirmed within {timeout:?}");
+        tracing::warn!(queue = &*self.queue, reason, "an event that was handled is kept until it is");
+        stuck.because(&reason);
+        answer.await
+    }
+
+    /// Sends a copy of a failed message to the ladder or to the dead letters, for as long as the delivery lives.
+    pub(super) async fn hand_on(
+        &self,
+        message: &Message,
+        attempt: u32,
+        failed: &Failed,
+        next: Next,
+        fresh_id: impl FnOnce() -> String,
+        gone: &CancellationToken,
+    ) -> bool {
+        let (exchange, routing_key) = self.way(next);
+        let failure = Failure {
+            reason: failed.reason,
+            error: failed.error.clone(),
+            service: self.service.clone(),
+            handler: self.handler.clone(),
+            queue: self.queue.to_string(),
+            attempt,
+            at: self.clock.now(),
+        };
+        // Its envelope may have an id that its properties lack.
+        let id =
+            || envelope::decode(message, self.format).ok().and_then(|read| read.metadata.id).unwrap_or_else(fresh_id);
+        let mut copy = copy_of(message, &failure, exchange, routing_key, id, self.outgoing.limits());
+        let (window, mut backoff, mut stuck) = (&self.outgoing.window, Backoff::default(), self.stuck.run());
+        loop {
+            let answer = tokio::select! {
+                biased;
+                // First: a copy beside what comes again would be one more event. But the queue of a broadcast went with its
+                // channel, so this is the only copy.
+                () = gone.cancelled(), if !self.broadcast => return false,
+                answer = self.patiently(async { window.send_patiently(copy, false).await.answer().await }, &mut stuck) => answer,
+            };
+            let Err(not_sent) = answer else { return true };
+            if let PublishError::Closed { .. } = not_sent.error {
+                return false;
+            }
+            stuck.because(&not_sent.error);
+            let mut wait = backoff.next();
+            if let PublishError::Refused { .. } = not_sent.error {
+                // Each refusal costs all publishers of the service a channel.
+                wait += REFUSED;
+            }
+            if backoff.is_worth_a_line() {
+                tracing::error!(
+                    queue = &*self.queue,
+                    error = %not_sent.error,
+                    "cannot move a failed event on; it is kept, and sent again"
+                );
+            }
+            copy = not_sent.message;
+            self.clock.sleep(wait).await;
+        }
+    }
+
+    /// The exchange and the routing key of what follows.
+    fn way(&self, next: Next) -> (String, String) {
+        let delay = match next {
+            Next::DeadLetter => return (dead_letter_exchange(), self.queue.to_string()),
+            Next::After(delay) => delay,
+            Next::Again => Duration::ZERO,
+        };
+        let ladder = &self.outgoing.ladder;
+        let due = Due::Queue(&self.queue);
+        match ladder.entry(delay, due) {
+            Some(way) => way,
+            None => {
+                let longest = ladder.longest();
+                tracing::warn!(
+                    queue = &*self.queue,
+                    ?delay,
+                    ?longest,
+                    "a retry is asked for later than the delay ladder holds, and comes earlier; see Service::schedules_up_to"
+                );
+                // The longest that it holds always has a way.
+                ladder.entry(longest, due).unwrap_or_else(|| (dead_letter_exchange(), self.queue.to_string()))
+            }
+        }
+    }
+}
