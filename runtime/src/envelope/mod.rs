@@ -13,7 +13,7 @@ use std::borrow::Cow;
 use crate::event::{DecodeError, EncodeError, EventSet, EventType, Metadata, Payload};
 
 pub(crate) use copy::{Failure, Limits, attempts_so_far, copy_of, too_long_for_a_frame};
-pub(crate) use message::{HeaderValue, Headers, Message, Properties};
+pub(crate) use message::{HeaderValue, Headers, Message, Properties, SHORT_STRING, seconds};
 pub use reason::Reason;
 
 /// How an event is laid out in a message.

@@ -4,6 +4,7 @@
 pub(crate) mod amqp;
 mod backoff;
 mod link;
+mod memory;
 
 pub(crate) use backoff::Backoff;
 pub(crate) use link::{Link, LinkState};
