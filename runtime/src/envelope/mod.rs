@@ -14,6 +14,7 @@ use crate::event::{DecodeError, EncodeError, EventSet, EventType, Metadata, Payl
 
 pub(crate) use copy::{Failure, Limits, attempts_so_far, copy_of, too_long_for_a_frame};
 pub use message::{HeaderValue, Headers, Message, Properties};
+pub(crate) use message::{SHORT_STRING, seconds};
 pub use reason::Reason;
 
 /// How an event is laid out in a message.

@@ -5,6 +5,7 @@ pub(crate) mod ladder;
 mod mode;
 mod plan;
 mod route;
+pub(crate) mod topic;
 
 use std::collections::BTreeMap;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Argument, Destination, ExchangeKind, Topology};
+use super::{Argument, Destination, ExchangeKind, Topology, topic};
 
 impl Topology {
     /// The queues of this plan that a message with this routing key reaches from an exchange, sorted by name: through
@@ -43,25 +43,9 @@ impl Topology {
 
 fn routes(kind: ExchangeKind, binding_key: &str, routing_key: &str) -> bool {
     match kind {
-        ExchangeKind::Topic => topic_matches(&words(binding_key), &words(routing_key)),
+        ExchangeKind::Topic => topic::matches(&topic::words(binding_key), &topic::words(routing_key)),
         ExchangeKind::Direct => binding_key == routing_key,
         ExchangeKind::Fanout => true,
         ExchangeKind::Headers => false,
-    }
-}
-
-/// An empty key has no words; empty words between dots count.
-fn words(key: &str) -> Vec<&str> {
-    if key.is_empty() { Vec::new() } else { key.split('.').collect() }
-}
-
-/// Whether a topic exchange routes a key by a binding key: `*` is one word, `#` any number of them, none included.
-fn topic_matches(pattern: &[&str], key: &[&str]) -> bool {
-    match (pattern, key) {
-        (["#", rest @ ..], _) => (0..=key.len()).any(|taken| topic_matches(rest, key.get(taken..).unwrap_or_default())),
-        (["*", pattern @ ..], [_, key @ ..]) => topic_matches(pattern, key),
-        ([word, pattern @ ..], [first, key @ ..]) => word == first && topic_matches(pattern, key),
-        ([], key) => key.is_empty(),
-        (_, []) => false,
     }
 }

@@ -10,6 +10,7 @@ mod bring_about;
 mod broker;
 mod error;
 mod link;
+mod memory;
 
 use std::{
     fmt,
