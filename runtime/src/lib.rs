@@ -12,6 +12,8 @@ mod publisher;
 pub mod retry;
 mod service;
 mod subscription;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod time;
 pub mod topology;
 pub mod transport;

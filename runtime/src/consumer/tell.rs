@@ -12,7 +12,7 @@ use crate::{
 impl Worker {
     /// Tells of a run that ended well, to whoever wants to know.
     pub(super) fn observe(&self, message: &Message, attempt: u32, end: RunEnd<'_>, took: Duration) {
-        if self.observer.is_some() {
+        if !self.observers.is_empty() {
             self.about(message, attempt, end, took, &|run| self.tell(run));
         }
     }
@@ -50,9 +50,10 @@ impl Worker {
 
     /// An observer is the user's code: should it panic, the event is none the worse for it.
     fn tell(&self, run: &Run<'_>) {
-        let Some(observer) = &self.observer else { return };
-        if std::panic::catch_unwind(AssertUnwindSafe(|| observer.ran(run))).is_err() {
-            tracing::error!(service = run.service, handler = run.handler, "the service's observer panicked");
+        for observer in &*self.observers {
+            if std::panic::catch_unwind(AssertUnwindSafe(|| observer.ran(run))).is_err() {
+                tracing::error!(service = run.service, handler = run.handler, "an observer of the service panicked");
+            }
         }
     }
 

@@ -46,7 +46,7 @@ pub(crate) struct Worker {
     pub(crate) outgoing: Arc<Outgoing>,
     pub(crate) stuck: Stuck,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) observer: Option<Arc<dyn Observer>>,
+    pub(crate) observers: Arc<[Arc<dyn Observer>]>,
 }
 
 /// A run that failed.
@@ -79,7 +79,7 @@ impl Worker {
             return self.hand_on(message, attempt, &failed, next, fresh_id, gone).await;
         }
         loop {
-            let began = self.observer.as_ref().map(|_| self.clock.now());
+            let began = (!self.observers.is_empty()).then(|| self.clock.now());
             let took = || began.and_then(|began| self.clock.now().duration_since(began).ok()).unwrap_or_default();
             let failed = match self.run(message, attempt, fresh_id).await {
                 Err(failed) => failed,

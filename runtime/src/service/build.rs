@@ -9,6 +9,7 @@ use super::{BuildError, BuiltService, Service, plan};
 use crate::{
     consumer::{Stuck, Worker},
     handler::Saying,
+    observe::Observer,
     publisher::{Outgoing, Window},
     topology::{Arguments, Binding, Destination},
     transport::{Broker, Transport},
@@ -45,6 +46,7 @@ pub(super) fn build(mut service: Service) -> Result<BuiltService, BuildError> {
         frame_max: Arc::new(AtomicUsize::new(FRAME_MAX)),
     });
     service.resources.insert(Arc::clone(&outgoing));
+    let observers: Arc<[Arc<dyn Observer>]> = service.observers.into();
     let mut handlers = Vec::with_capacity(service.subscriptions.len());
     for (subscription, handler) in service.subscriptions.into_iter().zip(planned.subscriptions) {
         let options = subscription.options;
@@ -71,7 +73,7 @@ pub(super) fn build(mut service: Service) -> Result<BuiltService, BuildError> {
                 bound,
                 outgoing: Arc::clone(&outgoing),
                 stuck: Stuck::default(),
-                observer: service.observer.clone(),
+                observers: Arc::clone(&observers),
                 clock: Arc::clone(&service.clock),
             },
         });

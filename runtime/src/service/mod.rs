@@ -94,7 +94,7 @@ pub struct Service {
     publish_timeout: Result<Duration, InvalidDuration>,
     grace: Result<Duration, InvalidDuration>,
     clock: Arc<dyn Clock>,
-    observer: Option<Arc<dyn Observer>>,
+    observers: Vec<Arc<dyn Observer>>,
 }
 
 impl Service {
@@ -122,7 +122,7 @@ impl Service {
             publish_timeout: Ok(PUBLISH_TIMEOUT),
             grace: Ok(GRACE),
             clock: Arc::new(SystemClock),
-            observer: None,
+            observers: Vec::new(),
         }
     }
 
@@ -257,10 +257,10 @@ impl Service {
         self
     }
 
-    /// Who is told of every run of the service's handlers; the last one given. Default: nobody.
+    /// Adds somebody who is told of every run of the service's handlers. Default: nobody.
     #[must_use]
     pub fn observer(mut self, observer: impl Observer) -> Self {
-        self.observer = Some(Arc::new(observer));
+        self.observers.push(Arc::new(observer));
         self
     }
 

@@ -10,7 +10,8 @@ mod bring_about;
 mod broker;
 mod error;
 mod link;
-mod memory;
+#[cfg(feature = "memory")]
+pub(crate) mod memory;
 
 use std::{
     fmt,

@@ -29,7 +29,6 @@ use std::{
 
 pub(crate) use death::Reason;
 pub(crate) use declare::{QueueDeclaration, QueueDeclared};
-pub(crate) use publish::Published;
 pub(crate) use refusal::{Ends, Refusal};
 pub(crate) use settle::Settlement;
 
@@ -52,6 +51,7 @@ pub(crate) struct ConsumerId(pub(crate) u64);
 
 /// What the broker does to its clients unasked.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are deliveries")]
 pub(crate) enum Effect {
     /// A message for a consumer.
     Deliver { consumer: ConsumerId, delivery: Delivery },

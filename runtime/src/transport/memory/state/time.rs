@@ -2,12 +2,20 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use super::{State, queue::Change};
+use super::{
+    State,
+    queue::{Change, Queue},
+};
 
 impl State {
     /// When something happens if nobody does anything.
     pub(crate) fn next_due(&self) -> Option<SystemTime> {
         self.due.first().map(|(due, _)| *due)
+    }
+
+    /// When the first of the messages expires that wait for nothing else.
+    pub(crate) fn next_expiry(&self) -> Option<SystemTime> {
+        self.queues.values().filter_map(Queue::expires).min()
     }
 
     /// Does what is due until now, each at its own time: a long step is as good as many short ones. Only those dead

@@ -98,6 +98,11 @@ impl Queue {
         self.mover.len()
     }
 
+    /// When its first message expires.
+    pub(super) fn expires(&self) -> Option<SystemTime> {
+        self.ready.expires()
+    }
+
     pub(super) fn is_quorum(&self) -> bool {
         self.settings.kind == Kind::Quorum
     }

@@ -1,0 +1,281 @@
+#![doc = include_str!("../docs/testing.md")]
+// A test fails by panicking: whatever goes wrong here is an assertion of the user's test, told at the user's line.
+#![allow(clippy::panic)]
+
+mod clock;
+mod dead;
+mod faults;
+mod handled;
+mod log;
+mod place;
+mod settled;
+mod wire;
+
+use std::{collections::BTreeSet, fmt, panic::Location, sync::Arc};
+
+pub use clock::TestClock;
+pub use dead::DeadLetter;
+pub use handled::{Handled, HandlerRun};
+pub use place::{Place, Services};
+
+use self::{log::Log, place::Ground};
+use crate::{
+    AnyEvent, Event, EventSet, Publisher, Running, Service, Unrouted,
+    envelope::{self, Message},
+    observe::{Observer, Run},
+    publisher::PublishError,
+};
+
+/// The service that a test publishes as.
+const TESTER: &str = "test";
+
+/// Starts services for a test, on a memory broker of their own.
+///
+/// # Panics
+/// A service cannot start.
+#[track_caller]
+pub fn start(services: impl Services) -> impl Future<Output = Test> {
+    start_on(Place::Memory, services)
+}
+
+/// Starts services for a test: on a memory broker, or on the RabbitMQ of a URL, which should have nothing else in that
+/// virtual host.
+///
+/// # Panics
+/// A service cannot start.
+#[track_caller]
+pub fn start_on(place: impl Into<Place>, services: impl Services) -> impl Future<Output = Test> {
+    let (place, services, caller) = (place.into(), services.into_services(), Location::caller());
+    async move {
+        match Test::start(place, services).await {
+            Ok(test) => test,
+            Err(error) => panic!("{caller}: {error}"),
+        }
+    }
+}
+
+/// Services under test, their broker, and all that is known of what they did.
+///
+/// When the test fails, the story of its events is printed.
+pub struct Test {
+    ground: Ground,
+    log: Arc<Log>,
+    services: Vec<Running>,
+    /// The service that publishes for the test.
+    tester: Running,
+    /// The queues of the services' plans.
+    queues: BTreeSet<String>,
+    /// Of each handler's queue, what was there when all had settled last.
+    dead: Vec<DeadLetter>,
+}
+
+impl Test {
+    async fn start(place: Place, services: Vec<Service>) -> Result<Self, Box<dyn std::error::Error>> {
+        let ground = Ground::new(place)?;
+        let log = Arc::new(Log::new(ground.clock()));
+        let mut running = Vec::with_capacity(services.len());
+        let mut queues = BTreeSet::new();
+        for service in services {
+            queues.extend(service.topology()?.queues.into_iter().map(|queue| queue.name));
+            let observer = Arc::clone(&log);
+            let service = service.observer(move |run: &Run<'_>| observer.ran(run));
+            running.push(ground.prepare(service, &log).start().await?);
+        }
+        for shown in running.iter().flat_map(|running| running.health().subscriptions) {
+            if !queues.contains(&shown.queue) {
+                log.is_broadcast(shown.queue);
+            }
+        }
+        // Last, so that an event of its own that nobody listens to is known as such.
+        let tester = Service::new(TESTER).publishes::<AnyEvent>().unrouted(Unrouted::Fail);
+        let tester = ground.prepare(tester, &log).start().await?;
+        Ok(Self { ground, log, services: running, tester, queues, dead: Vec::new() })
+    }
+
+    /// Publishes an event as the service `test`, and gives its id.
+    ///
+    /// # Panics
+    /// No handler takes it (see [`publish_unheard`](Self::publish_unheard)), or it cannot be published.
+    #[track_caller]
+    pub fn publish<E: EventSet + Sync>(&self, event: E) -> impl Future<Output = String> {
+        let caller = Location::caller();
+        async move {
+            match self.publisher::<E>().publish(event).await {
+                Ok(published) => published.id().to_owned(),
+                Err(PublishError::Unrouted { event, exchange }) => panic!(
+                    "{caller}: no handler takes `{event}` from exchange `{exchange}`; the handlers are {}; if that is meant, use `publish_unheard`",
+                    self.known()
+                ),
+                Err(error) => panic!("{caller}: {error}"),
+            }
+        }
+    }
+
+    /// Publishes an event that no handler may take.
+    ///
+    /// # Panics
+    /// It cannot be published.
+    #[track_caller]
+    pub fn publish_unheard<E: EventSet + Sync>(&self, event: E) -> impl Future<Output = ()> {
+        let caller = Location::caller();
+        async move {
+            match self.publisher::<E>().publish(event).await {
+                Ok(_) | Err(PublishError::Unrouted { .. }) => {}
+                Err(error) => panic!("{caller}: {error}"),
+            }
+        }
+    }
+
+    /// What the test publishes with when an event needs more than its data: metadata, an id, a delay.
+    #[must_use]
+    pub fn publisher<E: EventSet>(&self) -> Publisher<E> {
+        match self.tester.publisher() {
+            Ok(publisher) => publisher,
+            Err(error) => panic!("the test's own service declares any event, but {error}"),
+        }
+    }
+
+    /// A running service, by its place among those that were started.
+    ///
+    /// # Panics
+    /// There are not so many.
+    #[track_caller]
+    #[must_use]
+    pub fn running(&self, position: usize) -> &Running {
+        match self.services.get(position) {
+            Some(running) => running,
+            None => panic!("there are {} services, and none at position {position}", self.services.len()),
+        }
+    }
+
+    /// The events of a type that were published so far, each once, in the order of their confirms: by services, and by the
+    /// test.
+    ///
+    /// # Panics
+    /// One does not fit the type.
+    #[track_caller]
+    #[must_use]
+    pub fn published<E: Event>(&self) -> Vec<E> {
+        let read = |message: &Message| -> Option<E> {
+            let incoming = envelope::decode(message, None).ok()?;
+            (incoming.name == E::NAME).then(|| match E::decode(incoming.payload()) {
+                Ok(event) => event,
+                Err(error) => panic!("a published `{}` does not fit its type: {error}", E::NAME),
+            })
+        };
+        let messages = self.log.published();
+        messages.iter().filter_map(read).collect()
+    }
+
+    /// What a handler did so far.
+    ///
+    /// # Panics
+    /// There is no such handler; the text lists those that exist.
+    #[track_caller]
+    #[must_use]
+    pub fn handled(&self, handler: &str) -> Handled {
+        let queue = self.queue_of(handler);
+        Handled::of(handler, self.log.runs().into_iter().filter(|run| run.queue == queue).collect())
+    }
+
+    /// The dead letters of a handler, as they were when all had [settled](Self::settled) last.
+    ///
+    /// # Panics
+    /// There is no such handler; the text lists those that exist.
+    #[track_caller]
+    #[must_use]
+    pub fn dead_letters(&self, handler: &str) -> Vec<DeadLetter> {
+        let queue = self.queue_of(handler);
+        self.dead.iter().filter(|letter| letter.queue == queue).cloned().collect()
+    }
+
+    /// Has the broker answer no (a nack) to the next so many messages that services or the test publish, though it stored
+    /// them: they are sent again.
+    pub fn fail_confirms(&self, count: u64) {
+        self.log.faults.fail_confirms(count);
+    }
+
+    /// Cuts all connections. The services make new ones.
+    pub fn cut_connections(&self) {
+        self.log.say(None, "the test cut all connections");
+        self.log.faults.cut();
+    }
+
+    /// Has the next event that a handler handles well delivered to it once more.
+    ///
+    /// # Panics
+    /// There is no such handler.
+    #[track_caller]
+    pub fn deliver_twice(&self, handler: &str) {
+        self.log.faults.deliver_twice(&self.queue_of(handler));
+    }
+
+    /// Ends a handler's consumer after its next run's effects, and before it can acknowledge: as a process that is killed in
+    /// just that moment. Its events come again.
+    ///
+    /// # Panics
+    /// There is no such handler.
+    #[track_caller]
+    pub fn crash_after_effects(&self, handler: &str) {
+        self.log.faults.crash(&self.queue_of(handler));
+    }
+
+    /// All that happened so far, one line each.
+    #[must_use]
+    pub fn story(&self) -> String {
+        self.log.story()
+    }
+
+    /// Shuts the services down; dropping the test cuts them off.
+    ///
+    /// # Panics
+    /// One does not end well.
+    #[track_caller]
+    pub fn shutdown(self) -> impl Future<Output = ()> {
+        let caller = Location::caller();
+        async move {
+            for running in self.services.iter().chain([&self.tester]) {
+                if let Err(error) = running.shutdown().await {
+                    panic!("{caller}: {error}");
+                }
+            }
+        }
+    }
+
+    /// The queue of a handler, named by itself or by its queue.
+    #[track_caller]
+    fn queue_of(&self, handler: &str) -> String {
+        let subscriptions = || self.services.iter().flat_map(|running| running.health().subscriptions);
+        let mut found: Vec<String> = subscriptions()
+            .filter(|shown| shown.handler == handler || shown.queue == handler)
+            .map(|shown| shown.queue)
+            .collect();
+        match (found.pop(), found.is_empty()) {
+            (Some(queue), true) => queue,
+            (Some(_), false) => panic!("several services have a handler `{handler}`; name its queue: {}", self.known()),
+            (None, _) => panic!("there is no handler `{handler}`; the handlers are {}", self.known()),
+        }
+    }
+
+    /// The handlers' names, with their queues.
+    fn known(&self) -> String {
+        let shown = self.services.iter().flat_map(|running| running.health().subscriptions);
+        let names: Vec<String> = shown.map(|shown| format!("`{}` ({})", shown.handler, shown.queue)).collect();
+        if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+    }
+}
+
+/// A failing test tells its story.
+impl Drop for Test {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("\nWhat happened in the test:\n{}", self.story());
+        }
+    }
+}
+
+impl fmt::Debug for Test {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Test").field("services", &self.services).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,191 @@
+//! A connection to the memory broker.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::watch;
+
+use super::{
+    channel::{Consuming, Publishing},
+    shared::Shared,
+    state::{ChannelId, ConnectionId, Ends, QueueDeclaration, QueueDeclared, Refusal},
+};
+use crate::{
+    topology::{Arguments, Binding, Exchange, Queue, Topology, TopologyMode},
+    transport::{
+        Connection, ConnectionState, ConsumeChannel, PublishChannel, TransportError,
+        bring_about::{self, Objects},
+    },
+};
+
+/// RabbitMQ's default.
+const FRAME_MAX: usize = 131_072;
+
+pub(super) struct MemoryConnection(Arc<Open>);
+
+/// What a connection shares with its channels.
+pub(super) struct Open {
+    pub(super) shared: Arc<Shared>,
+    pub(super) id: ConnectionId,
+    /// Why it is gone, once it is.
+    lost: watch::Sender<Option<String>>,
+}
+
+impl MemoryConnection {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        let id = ConnectionId(shared.next_id());
+        Self(Arc::new(Open { shared, id, lost: watch::Sender::new(None) }))
+    }
+}
+
+impl Open {
+    /// Ends it, if it has not ended.
+    fn end(&self, reason: &str) {
+        let ended = self.lost.send_if_modified(|lost| {
+            let first = lost.is_none();
+            lost.get_or_insert_with(|| reason.to_owned());
+            first
+        });
+        if ended {
+            self.shared.with(|state, now| state.close_connection(self.id, now));
+        }
+    }
+
+    /// Ends it over a refusal, where RabbitMQ would.
+    pub(super) fn refused(&self, refusal: Refusal) -> TransportError {
+        if refusal.ends == Ends::Connection {
+            self.end(&refusal.text);
+        }
+        refusal.into()
+    }
+
+    /// Ends when it is gone.
+    pub(super) fn lost(&self) -> BoxFuture<'static, ()> {
+        let mut lost = self.lost.subscribe();
+        Box::pin(async move {
+            // Without a sender it is gone, too.
+            let _ = lost.wait_for(Option::is_some).await;
+        })
+    }
+
+    /// Fails once it is gone.
+    pub(super) fn check(&self) -> Result<(), TransportError> {
+        match &*self.lost.borrow() {
+            None => Ok(()),
+            Some(reason) => Err(TransportError::lost(reason.clone())),
+        }
+    }
+
+    fn channel(&self) -> Result<ChannelId, TransportError> {
+        self.check()?;
+        Ok(ChannelId(self.shared.next_id()))
+    }
+}
+
+/// One that is dropped is cut.
+impl Drop for MemoryConnection {
+    fn drop(&mut self) {
+        self.0.end("the connection was dropped");
+    }
+}
+
+impl Connection for MemoryConnection {
+    fn state(&self) -> ConnectionState {
+        match &*self.0.lost.borrow() {
+            Some(reason) => ConnectionState::Lost(reason.clone()),
+            None if self.0.shared.is_full() => {
+                ConnectionState::Blocked("the memory broker holds as much as it may".to_owned())
+            }
+            None => ConnectionState::Open,
+        }
+    }
+
+    fn lost(&self) -> BoxFuture<'static, ()> {
+        self.0.lost()
+    }
+
+    fn frame_max(&self) -> usize {
+        FRAME_MAX
+    }
+
+    fn declare<'a>(&'a self, topology: &'a Topology, mode: TopologyMode) -> BoxFuture<'a, Result<(), TransportError>> {
+        Box::pin(async move { bring_about::declare(&mut Asking(&self.0), topology, mode).await })
+    }
+
+    fn declare_exclusive<'a>(&'a self, bindings: &'a [Binding]) -> BoxFuture<'a, Result<String, TransportError>> {
+        Box::pin(async move { bring_about::exclusive(&mut Asking(&self.0), bindings).await })
+    }
+
+    fn count<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<u64, TransportError>> {
+        Box::pin(async move {
+            let ready = Asking(&self.0).declare(queue, &Arguments::new(), true, false)?.ready;
+            Ok(u64::try_from(ready).unwrap_or(u64::MAX))
+        })
+    }
+
+    fn publish_channel(&self) -> BoxFuture<'_, Result<Box<dyn PublishChannel>, TransportError>> {
+        Box::pin(async move {
+            self.0.check()?;
+            Ok(Box::new(Publishing::new(Arc::clone(&self.0))) as Box<dyn PublishChannel>)
+        })
+    }
+
+    fn consume_channel(&self, queue: String) -> BoxFuture<'_, Result<Box<dyn ConsumeChannel>, TransportError>> {
+        Box::pin(async move {
+            let channel = Consuming::new(Arc::clone(&self.0), self.0.channel()?, queue);
+            Ok(Box::new(channel) as Box<dyn ConsumeChannel>)
+        })
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move { self.0.end("the connection was closed") })
+    }
+}
+
+/// What is asked of the state, one question at a time.
+struct Asking<'a>(&'a Open);
+
+impl Asking<'_> {
+    fn declare(
+        &self,
+        name: &str,
+        arguments: &Arguments,
+        passive: bool,
+        own: bool,
+    ) -> Result<QueueDeclared, TransportError> {
+        self.0.check()?;
+        let declaration = QueueDeclaration {
+            name: name.to_owned(),
+            durable: !own,
+            exclusive: own,
+            auto_delete: own,
+            arguments: arguments.clone(),
+            passive,
+            connection: self.0.id,
+        };
+        let declared = self.0.shared.with(|state, now| state.declare_queue(declaration, now));
+        declared.map_err(|refusal| self.0.refused(refusal))
+    }
+}
+
+impl Objects for Asking<'_> {
+    async fn exchange(&mut self, exchange: &Exchange, passive: bool) -> Result<(), TransportError> {
+        self.0.check()?;
+        let declared = self.0.shared.with(|state, _| state.declare_exchange(exchange, passive));
+        declared.map_err(|refusal| self.0.refused(refusal))
+    }
+
+    async fn queue(&mut self, queue: &Queue, passive: bool) -> Result<(), TransportError> {
+        self.declare(&queue.name, &queue.arguments, passive, false).map(drop)
+    }
+
+    async fn own_queue(&mut self, arguments: &Arguments) -> Result<String, TransportError> {
+        self.declare("", arguments, false, true).map(|declared| declared.name)
+    }
+
+    async fn bind(&mut self, binding: &Binding) -> Result<(), TransportError> {
+        self.0.check()?;
+        let bound = self.0.shared.with(|state, _| state.bind(binding, self.0.id));
+        bound.map_err(|refusal| self.0.refused(refusal))
+    }
+}
