@@ -12,6 +12,7 @@ mod numbers;
 mod plan;
 mod record;
 mod services;
+mod stranger;
 
 // The README's code compiles and runs.
 #[cfg(doctest)]
@@ -30,6 +31,7 @@ pub use numbers::{assert_all, assert_each_once, note, number, numbered, publish_
 pub use plan::Plan;
 pub use record::Record;
 pub use services::{any, stop};
+pub use stranger::{Stranger, integer, json, text, texts};
 
 /// How long anything may take that is expected to happen. Generous, since it is only waited out by a failure.
 pub const DEADLINE: Duration = Duration::from_secs(90);
@@ -76,4 +78,36 @@ pub fn log() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("off"));
     // Another test of this process may have been first.
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
+}
+
+/// Makes two tests of each body: one on the memory broker, one on RabbitMQ.
+///
+/// ```ignore
+/// on_both! {
+///     async fn an_event_is_handled(place: Place) {
+///         let mut test = testing::start_on(place, service()).await;
+///     }
+/// }
+/// ```
+#[macro_export]
+macro_rules! on_both {
+    ($($(#[$meta:meta])* async fn $name:ident($place:ident: Place) $body:block)*) => {$(
+        $(#[$meta])*
+        mod $name {
+            use super::*;
+
+            async fn body($place: rabbitry::testing::Place) $body
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn in_memory() {
+                body(rabbitry::testing::Place::Memory).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn on_rabbitmq() {
+                let broker = $crate::TestBroker::new().await;
+                body(broker.url().into()).await;
+            }
+        }
+    )*};
 }

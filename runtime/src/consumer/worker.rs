@@ -96,13 +96,17 @@ impl Worker {
                 }
             };
             let next = self.decide(attempt, &failed);
+            // Nobody else has the copy of a broadcast: it waits here. The wait begins before it is told of.
+            let here = match next {
+                Next::After(delay) if self.broadcast => Some(self.clock.sleep(delay)),
+                _ => None,
+            };
             self.failed(message, attempt, &failed, next, took());
-            match next {
-                Next::Again if gone.is_cancelled() && !self.broadcast => return false,
-                Next::Again => {}
-                // Nobody else has the copy of a broadcast: it waits here.
-                Next::After(delay) if self.broadcast => self.clock.sleep(delay).await,
-                next => return self.hand_on(message, attempt, &failed, next, fresh_id, gone).await,
+            match (next, here) {
+                (_, Some(wait)) => wait.await,
+                (Next::Again, None) if gone.is_cancelled() && !self.broadcast => return false,
+                (Next::Again, None) => {}
+                (next, None) => return self.hand_on(message, attempt, &failed, next, fresh_id, gone).await,
             }
             attempt = attempt.saturating_add(1);
         }

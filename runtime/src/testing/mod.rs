@@ -20,7 +20,7 @@ pub use place::{Place, Services};
 
 use self::{log::Log, place::Ground};
 use crate::{
-    AnyEvent, Event, EventSet, Publisher, Running, Service, Unrouted,
+    AnyEvent, Broker, Event, EventSet, Publisher, Running, Service, Unrouted,
     envelope::{self, Message},
     observe::{Observer, Run},
     publisher::PublishError,
@@ -133,6 +133,13 @@ impl Test {
             Ok(publisher) => publisher,
             Err(error) => panic!("the test's own service declares any event, but {error}"),
         }
+    }
+
+    /// The broker, past all that the test watches and breaks: for whoever wants to be somebody else there, with
+    /// [`transport`](crate::transport)'s traits.
+    #[must_use]
+    pub fn broker(&self) -> Broker {
+        self.ground.broker()
     }
 
     /// A running service, by its place among those that were started.

@@ -92,6 +92,13 @@ impl Ground {
         }
     }
 
+    pub(super) fn broker(&self) -> Broker {
+        match self {
+            Self::Memory { memory, .. } => Broker::new(memory.clone()),
+            Self::Broker(transport) => Broker::shared(Arc::clone(transport)),
+        }
+    }
+
     /// Gives a service the test's broker and time.
     pub(super) fn prepare(&self, service: Service, log: &Arc<Log>) -> Service {
         let wire = Wire { inner: self.transport(), log: Arc::clone(log) };

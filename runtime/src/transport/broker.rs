@@ -38,6 +38,12 @@ impl Broker {
         Self(Choice::Transport(Arc::new(transport)))
     }
 
+    /// What a transport leads to that others use, too.
+    #[must_use]
+    pub fn shared(transport: Arc<dyn Transport>) -> Self {
+        Self(Choice::Transport(transport))
+    }
+
     /// The way to it.
     ///
     /// # Errors

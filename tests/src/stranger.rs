@@ -1,0 +1,126 @@
+//! Somebody else on the broker of a [`Test`](rabbitry::testing::Test), whichever it is: publishes and takes plain messages.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use rabbitry::{
+    Broker, Clock, SystemClock, Topology,
+    topology::{Arguments, Binding, Destination, Queue, QueueType},
+    transport::{Confirmed, Connection, ConsumeChannel, Delivery, HeaderValue, Message, Properties, Settlement},
+};
+
+use crate::within;
+
+/// A connection, and what it is used for.
+#[allow(missing_debug_implementations)]
+pub struct Stranger {
+    connection: Arc<dyn Connection>,
+}
+
+impl Stranger {
+    /// Connects.
+    pub async fn on(broker: &Broker) -> Self {
+        let transport = broker.transport().expect("the broker can be used");
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let connection = within("connecting", transport.connect("stranger", &clock)).await.expect("it connects");
+        Self { connection }
+    }
+
+    /// Declares a queue and binds it.
+    pub async fn declare_queue(&self, name: &str, kind: QueueType, exchange: &str, key: &str) {
+        let mut topology = Topology::default();
+        topology.queues.push(Queue::named(name, kind, Arguments::new()));
+        topology.bindings.push(Binding::new(exchange, Destination::Queue(name.to_owned()), key));
+        let declared = self.connection.declare(&topology, rabbitry::TopologyMode::Declare);
+        within("declaring", declared).await.expect("the queue is declared");
+    }
+
+    /// Publishes a message, and returns once it is confirmed.
+    pub async fn publish(&self, exchange: &str, routing_key: &str, properties: Properties, body: &[u8]) {
+        let (exchange, routing_key) = (exchange.to_owned(), routing_key.to_owned());
+        let message = Message { exchange, routing_key, properties, body: body.to_vec().into() };
+        let mut channel = self.connection.publish_channel().await.expect("a channel opens");
+        let mut written = channel.write(vec![(&message, true)]).await;
+        let confirm = written.remove(0).expect("it is written");
+        let answer = within("a confirm", confirm).await.expect("the broker answers");
+        assert!(matches!(answer, (Confirmed::Ack, None)), "not stored: {answer:?}");
+        channel.close().await.expect("the channel closes");
+    }
+
+    /// Publishes an event without an envelope: a JSON body, its id, and its name as the routing key.
+    pub async fn publish_bare(&self, exchange: &str, name: &str, id: &str, data: &serde_json::Value) {
+        let (message_id, kind) = (Some(id.to_owned()), Some(name.to_owned()));
+        let properties = Properties { message_id, kind, ..Properties::default() };
+        self.publish(exchange, name, properties, data.to_string().as_bytes()).await;
+    }
+
+    /// Takes the next `count` messages of a queue, however long they take within the deadline.
+    pub async fn receive(&self, queue: &str, count: usize) -> Vec<Delivery> {
+        self.next(queue, count, true).await
+    }
+
+    /// Looks at the next `count` messages of a queue and gives them back.
+    pub async fn look(&self, queue: &str, count: usize) -> Vec<Delivery> {
+        self.next(queue, count, false).await
+    }
+
+    async fn next(&self, queue: &str, count: usize, take: bool) -> Vec<Delivery> {
+        let mut received = Vec::with_capacity(count);
+        if count == 0 {
+            return received;
+        }
+        let mut channel = self.connection.consume_channel(queue.to_owned()).await.expect("a channel opens");
+        // Whatever more there is stays in the queue.
+        channel.consume(u16::try_from(count).expect("no more than that")).await.expect("the queue can be consumed");
+        while received.len() < count {
+            let what = format!("message {} of {count} from {queue}", received.len() + 1);
+            received.push(within(what, next(&mut channel)).await);
+        }
+        if let (true, Some(last)) = (take, received.last()) {
+            channel.settle(vec![Settlement::AckUpTo(last.tag)]).await.expect("they are acknowledged");
+        }
+        channel.stop().await.expect("the consumer ends");
+        channel.close().await.expect("the channel closes");
+        received
+    }
+
+    /// How many messages wait in a queue.
+    pub async fn count(&self, queue: &str) -> u64 {
+        self.connection.count(queue).await.expect("the queue is there")
+    }
+}
+
+async fn next(channel: &mut Box<dyn ConsumeChannel>) -> Delivery {
+    let next = std::future::poll_fn(|context| channel.poll_next(context)).await;
+    next.expect("the channel lives").expect("the consumer goes on")
+}
+
+/// A header's text; empty if there is none, or if it is no text.
+#[must_use]
+pub fn text(message: &Message, header: &str) -> String {
+    match message.properties.headers.get(header) {
+        Some(HeaderValue::Text(bytes)) => String::from_utf8_lossy(bytes).into_owned(),
+        _ => String::new(),
+    }
+}
+
+/// A header's number.
+#[must_use]
+pub fn integer(message: &Message, header: &str) -> Option<i64> {
+    match message.properties.headers.get(header)? {
+        HeaderValue::I64(number) => Some(*number),
+        HeaderValue::I32(number) => Some((*number).into()),
+        _ => None,
+    }
+}
+
+/// A body as JSON; `null` if it is none.
+#[must_use]
+pub fn json(message: &Message) -> serde_json::Value {
+    serde_json::from_slice(&message.body).unwrap_or_default()
+}
+
+/// Headers of texts.
+#[must_use]
+pub fn texts(headers: &[(&str, &str)]) -> BTreeMap<String, HeaderValue> {
+    headers.iter().map(|(name, text)| ((*name).to_owned(), HeaderValue::Text(text.as_bytes().to_vec()))).collect()
+}
