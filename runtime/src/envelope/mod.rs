@@ -96,7 +96,7 @@ fn common_properties(event_type: &EventType, metadata: &Metadata) -> Properties 
         message_id: metadata.id.as_deref().and_then(message::short),
         app_id: metadata.source.as_deref().and_then(message::short),
         correlation_id: metadata.correlation_id.as_deref().and_then(message::short),
-        timestamp: metadata.time.and_then(message::seconds),
+        timestamp: metadata.time.and_then(seconds),
         headers,
         ..Properties::default()
     }

@@ -97,12 +97,10 @@ impl State {
         }
         self.made += 1;
         let name: Arc<str> = declaration.name.as_str().into();
-        let queue = Queue {
-            durable: declaration.durable && !declaration.exclusive,
-            auto_delete: declaration.auto_delete,
-            owner,
-            ..Queue::new(Arc::clone(&name), self.made, settings, now)
-        };
+        let mut queue = Queue::new(Arc::clone(&name), self.made, settings, now);
+        queue.durable = declaration.durable && !declaration.exclusive;
+        queue.auto_delete = declaration.auto_delete;
+        queue.owner = owner;
         self.queues.insert(name, queue);
         Ok(())
     }
