@@ -180,9 +180,7 @@ impl Queue {
             flow.effects.push(Effect::Deliver { consumer, delivery });
         }
         self.shorten(now, flow);
-        if classic {
-            self.expire(now, flow);
-        }
+        self.expire(now, flow);
         self.note_limits();
     }
 
