@@ -24,6 +24,7 @@ use crate::{
     envelope::{self, Message},
     observe::{Observer, Run},
     publisher::PublishError,
+    transport::memory::Memory,
 };
 
 /// The service that a test publishes as.
@@ -52,6 +53,12 @@ pub fn start_on(place: impl Into<Place>, services: impl Services) -> impl Future
             Err(error) => panic!("{caller}: {error}"),
         }
     }
+}
+
+/// A memory broker whose time is a test's, for whoever tests something else than services.
+#[must_use]
+pub fn memory(clock: &TestClock) -> Broker {
+    Broker::new(Memory::new(Arc::new(clock.clone())))
 }
 
 /// Services under test, their broker, and all that is known of what they did.
