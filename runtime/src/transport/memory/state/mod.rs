@@ -51,6 +51,8 @@ pub(crate) struct ChannelId(pub(crate) u64);
 pub(crate) struct ConsumerId(pub(crate) u64);
 
 /// What the broker does to its clients unasked.
+// Nearly all are deliveries: a box for each would only cost.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug)]
 pub(crate) enum Effect {
     /// A message for a consumer.
