@@ -33,7 +33,7 @@ pub(crate) use publish::Published;
 pub(crate) use refusal::{Ends, Refusal};
 pub(crate) use settle::Settlement;
 
-use super::super::Delivery;
+use crate::transport::Delivery;
 use flow::Flow;
 use queue::Queue;
 use routing::Exchanges;
