@@ -202,6 +202,21 @@ impl From<String> for Exchange {
 }
 
 impl Queue {
+    /// A durable queue of this name and type with these arguments; its type becomes one of them where they don't name it.
+    #[must_use]
+    pub fn named(name: impl Into<String>, kind: QueueType, mut arguments: Arguments) -> Self {
+        let named = match kind {
+            QueueType::Quorum => Some("quorum"),
+            QueueType::Classic => Some("classic"),
+            // It is never declared, so nothing is said of it.
+            QueueType::Existing => None,
+        };
+        if let Some(named) = named {
+            arguments.entry("x-queue-type".to_owned()).or_insert_with(|| Argument::from(named));
+        }
+        Self { name: name.into(), kind, arguments }
+    }
+
     /// The arguments of a quorum queue that hands on what it gives up, at least once.
     fn moving_on(exchange: &str, routing_key: Option<&str>, deliveries: i64) -> Arguments {
         let mut arguments = Arguments::from([
@@ -229,8 +244,10 @@ impl Queue {
 }
 
 impl Binding {
-    fn new(source: &str, destination: Destination, routing_key: String) -> Self {
-        Self { source: source.to_owned(), destination, routing_key, arguments: Arguments::new() }
+    /// What leads from an exchange to a destination by this routing key, without arguments.
+    #[must_use]
+    pub fn new(source: &str, destination: Destination, routing_key: impl Into<String>) -> Self {
+        Self { source: source.to_owned(), destination, routing_key: routing_key.into(), arguments: Arguments::new() }
     }
 }
 
