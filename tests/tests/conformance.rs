@@ -38,8 +38,6 @@ impl Harness for RabbitMq {
         Capabilities {
             persistent: true,
             user: "guest".to_owned(),
-            delivery_count_on_first_delivery: !is_4(),
-            shows_forged_delivery_count: is_4(),
             default_delivery_limit: is_4().then_some(20),
             dead_letters_look_redelivered: is_4(),
             last_death_headers: is_4(),

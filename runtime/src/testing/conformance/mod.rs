@@ -56,12 +56,6 @@ pub struct Capabilities {
     pub persistent: bool,
     /// The name that a message's `user_id` must have, which is the connection's user's.
     pub user: String,
-    /// Whether a quorum queue's first delivery has a header `x-delivery-count`, 0. RabbitMQ 3.10 says yes, 4.0 leaves the
-    /// header out.
-    pub delivery_count_on_first_delivery: bool,
-    /// Whether a sender's own `x-delivery-count` is shown on the first delivery from a quorum queue. RabbitMQ 4.0 says yes,
-    /// 3.10 writes 0 over it.
-    pub shows_forged_delivery_count: bool,
     /// How often a message can be returned to a quorum queue that was declared without a limit before it is given up.
     /// RabbitMQ 4.0 has 20, 3.10 has none.
     pub default_delivery_limit: Option<u32>,

@@ -30,7 +30,11 @@ pub async fn every_message_gets_one_answer(harness: &impl Harness) {
     assert_same("the returned ones", returned, numbers((0..1000).step_by(5)));
     sender.close().await;
     let stored = session.take("bound", 800).await;
-    assert_ids("the stored ones, in order", &stored, numbers((0..1000).filter(|number| !number.is_multiple_of(5))));
+    assert_ids(
+        "the stored ones, in order",
+        &stored,
+        numbers((0..1000_usize).filter(|number| !number.is_multiple_of(5))),
+    );
     session.close().await;
 }
 

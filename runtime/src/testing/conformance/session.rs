@@ -28,9 +28,9 @@ pub(super) fn within<T>(what: impl Into<String>, future: impl Future<Output = T>
 
 /// Looks again and again until a condition holds that nobody announces.
 #[track_caller]
-pub(super) fn eventually<F: Future<Output = bool>>(
+pub(super) fn eventually(
     what: impl Into<String>,
-    mut condition: impl FnMut() -> F,
+    mut condition: impl AsyncFnMut() -> bool,
 ) -> impl Future<Output = ()> {
     within(what, async move {
         while !condition().await {

@@ -66,9 +66,8 @@ pub async fn a_requeued_message_keeps_its_place(harness: &impl Harness) {
     }
 }
 
-/// A quorum queue says how often it delivered a message before, whoever gave it back and however; a classic one says
-/// nothing. Whether there is a count on the first delivery is
-/// [`delivery_count_on_first_delivery`](super::Capabilities::delivery_count_on_first_delivery).
+/// A quorum queue says how often it delivered a message before, whoever gave it back and however, and nothing on the first
+/// delivery; a classic queue never does.
 pub async fn a_quorum_queue_counts_deliveries(harness: &impl Harness) {
     for kind in KINDS {
         let queue = format!("recounted.{kind}");
@@ -85,9 +84,8 @@ pub async fn a_quorum_queue_counts_deliveries(harness: &impl Harness) {
         receiver.close().await;
         let mut receiver = session.receiver(&queue, 1).await;
         seen.push(delivery_count(&receiver.next().await));
-        let first = harness.capabilities().delivery_count_on_first_delivery.then_some(0);
         let expected = match kind {
-            QueueType::Quorum => vec![first, Some(1), Some(2), Some(3), Some(4)],
+            QueueType::Quorum => vec![None, Some(1), Some(2), Some(3), Some(4)],
             _ => vec![None; 5],
         };
         assert_eq!(seen, expected, "the counts of a {kind} queue, given back three times and then with its channel");
@@ -95,8 +93,7 @@ pub async fn a_quorum_queue_counts_deliveries(harness: &impl Harness) {
     }
 }
 
-/// A sender's own `x-delivery-count` counts for nothing: it is overwritten or, by
-/// [`shows_forged_delivery_count`](super::Capabilities::shows_forged_delivery_count), shown on the first delivery only.
+/// A sender's own `x-delivery-count` is shown on the first delivery and counts for nothing.
 pub async fn a_forged_delivery_count_counts_for_nothing(harness: &impl Harness) {
     let session =
         Session::with(harness, Plan::new().queue("forged", QueueType::Quorum, &[("x-delivery-limit", 2.into())])).await;
@@ -104,10 +101,9 @@ pub async fn a_forged_delivery_count_counts_for_nothing(harness: &impl Harness) 
     forged.properties.headers.insert("x-delivery-count".to_owned(), HeaderValue::I64(50));
     session.publish([forged]).await;
     let mut receiver = session.receiver("forged", 1).await;
-    let first = if harness.capabilities().shows_forged_delivery_count { 50 } else { 0 };
-    for count in [first, 1, 2] {
+    for count in [50, 1, 2] {
         let delivery = receiver.next().await;
-        assert_eq!(delivery_count(&delivery), Some(count), "the broker's own count");
+        assert_eq!(delivery_count(&delivery), Some(count), "the sender's count once, and then the broker's");
         receiver.settle([Settlement::Requeue(delivery.tag)]).await;
     }
     session.publish([to("forged", "next")]).await;

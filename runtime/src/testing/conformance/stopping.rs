@@ -65,7 +65,8 @@ pub async fn settlements_after_the_stop_are_kept(harness: &impl Harness) {
         super::session::within("proving", receiver.channel.prove()).await.expect("the settlements are proven");
         receiver.close().await;
         let left = (0..310).filter(|number| *number >= 300 || (number % 2 == 1 && *number != 1));
-        assert_ids("what was not settled, in order", &session.drain(&queue).await, numbers(left));
+        // What proves it may have taken a message ahead of the requeued one, so the order is open.
+        assert_same("what was not settled", ids(&session.drain(&queue).await), numbers(left));
         session.close().await;
     }
 }
