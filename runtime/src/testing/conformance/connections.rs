@@ -2,8 +2,9 @@
 
 use super::{
     Harness,
+    checks::{assert_ids, assert_same, numbered, numbers, to},
     plan::Plan,
-    session::{Receiver, Sender, Session, assert_ids, assert_same, numbered, numbers, to, within},
+    session::{Receiver, Sender, Session, within},
 };
 use crate::{
     topology::{QueueType, Topology, TopologyMode},
@@ -112,7 +113,7 @@ pub async fn what_was_confirmed_before_a_loss_is_stored(harness: &impl Harness) 
     }
     let session = Session::open(harness).await;
     let stored: Vec<String> =
-        session.drain("inbox").await.iter().map(|delivery| super::session::id(delivery).to_owned()).collect();
+        session.drain("inbox").await.iter().map(|delivery| super::checks::id(delivery).to_owned()).collect();
     let mut once = stored.clone();
     once.sort_unstable();
     once.dedup();
@@ -138,7 +139,11 @@ pub async fn connections_do_not_share_their_fate(harness: &impl Harness) {
 
 /// The address says where the broker is, and no password.
 pub async fn an_address_holds_no_password(harness: &impl Harness) {
-    let address = harness.broker().transport().expect("the broker has an address").address();
+    let transport = harness.broker().transport().expect("the broker has an address");
+    // It can be asked for before there is a connection, and does not change with one.
+    let address = transport.address();
+    Session::open(harness).await.close().await;
+    assert_eq!(address, transport.address());
     assert!(!address.is_empty(), "the address says something");
     let user_info = address.split_once("://").and_then(|(_, rest)| rest.split_once('@'));
     let password = user_info.and_then(|(user_info, _)| user_info.split_once(':')).map(|(_, password)| password);

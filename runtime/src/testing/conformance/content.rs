@@ -2,8 +2,9 @@
 
 use super::{
     Harness,
+    checks::{assert_refused, id, to},
     plan::{KINDS, Plan, text},
-    session::{Session, assert_refused, id, to},
+    session::Session,
 };
 use crate::{
     topology::ExchangeKind,
@@ -120,7 +121,7 @@ pub async fn bodies_of_any_size_round_trip(harness: &impl Harness) {
 pub async fn a_delivery_names_its_exchange_and_key(harness: &impl Harness) {
     let plan = Plan::new().exchange("named", ExchangeKind::Topic).classic("inbox").bind("named", "inbox", "#");
     let session = Session::with(harness, plan).await;
-    session.publish(["a.b", "", "ünï.🐇"].map(|key| super::session::message("named", key, key))).await;
+    session.publish(["a.b", "", "ünï.🐇"].map(|key| super::checks::message("named", key, key))).await;
     for (delivery, key) in session.take("inbox", 3).await.into_iter().zip(["a.b", "", "ünï.🐇"]) {
         assert_eq!((delivery.message.exchange.as_str(), delivery.message.routing_key.as_str()), ("named", key));
     }

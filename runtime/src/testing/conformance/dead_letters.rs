@@ -2,8 +2,9 @@
 
 use super::{
     Harness,
+    checks::{assert_ids, id, message, numbered, numbers, to},
     plan::{KINDS, Plan, dead_letters_to, text},
-    session::{Session, assert_ids, id, message, numbered, numbers, to},
+    session::Session,
 };
 use crate::{
     topology::{Argument, ExchangeKind, QueueType},

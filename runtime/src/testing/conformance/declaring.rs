@@ -2,8 +2,9 @@
 
 use super::{
     Harness,
+    checks::{assert_ids, assert_refused, message, numbered, numbers, to},
     plan::{Plan, arguments},
-    session::{Session, assert_ids, assert_refused, message, numbered, numbers, to},
+    session::Session,
 };
 use crate::{
     topology::{Argument, Arguments, ExchangeKind, Queue, QueueType, Topology, TopologyMode},

@@ -2,8 +2,9 @@
 
 use super::{
     Harness,
+    checks::{assert_ids, numbered, numbers},
     plan::{KINDS, Plan},
-    session::{Receiver, Session, assert_ids, numbered, numbers},
+    session::{Receiver, Session},
 };
 use crate::{topology::QueueType, transport::Settlement};
 

@@ -5,6 +5,7 @@
 //! name says what it is about. What differs between brokers is said by [`Capabilities`] and asserted either way: no
 //! scenario is skipped.
 
+mod checks;
 pub mod connections;
 pub mod content;
 pub mod dead_letters;

@@ -2,8 +2,9 @@
 
 use super::{
     Harness,
+    checks::{assert_ids, assert_refused, assert_same, id, ids, message, numbered, numbers, to},
     plan::{KINDS, Plan, text},
-    session::{Session, assert_ids, assert_refused, assert_same, id, ids, message, numbered, numbers, to},
+    session::Session,
 };
 use crate::{
     topology::{Argument, ExchangeKind, QueueType},

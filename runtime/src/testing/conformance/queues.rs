@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::{
     Harness,
+    checks::{assert_ids, assert_refused, assert_same, id, ids, numbered, numbers, to},
     plan::{KINDS, Plan},
-    session::{Session, assert_ids, assert_refused, assert_same, id, ids, numbered, numbers, to},
+    session::Session,
 };
 use crate::{
     topology::{Argument, QueueType},

@@ -2,8 +2,9 @@
 
 use super::{
     Harness,
+    checks::{assert_ids, assert_refused, message, numbered, numbers},
     plan::{KINDS, Plan},
-    session::{Session, assert_ids, assert_refused, message, numbered, numbers, within},
+    session::{Session, within},
 };
 use crate::{
     topology::ExchangeKind,

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::{
     Harness,
+    checks::{assert_ids, assert_same, ids, message, to},
     plan::{Plan, text},
-    session::{Session, assert_ids, assert_same, ids, message, to},
+    session::Session,
 };
 use crate::{
     topology::{Argument, ExchangeKind},

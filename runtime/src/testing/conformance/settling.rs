@@ -2,8 +2,9 @@
 
 use super::{
     Harness,
+    checks::{assert_ids, id, numbered, numbers, to},
     plan::{KINDS, Plan},
-    session::{Session, assert_ids, id, numbered, numbers, to},
+    session::Session,
 };
 use crate::{
     topology::{Arguments, Queue, QueueType},

@@ -2,8 +2,9 @@
 
 use super::{
     Harness,
+    checks::{assert_ids, assert_same, id, ids, numbered, numbers, to},
     plan::{KINDS, Plan},
-    session::{Session, assert_ids, assert_same, id, ids, numbered, numbers, to},
+    session::Session,
 };
 use crate::{topology::QueueType, transport::Settlement};
 
