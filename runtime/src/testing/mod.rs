@@ -1,8 +1,7 @@
 #![doc = include_str!("../docs/testing.md")]
-// A test fails by panicking: whatever goes wrong here is an assertion of the user's test, told at the user's line.
-#![allow(clippy::panic)]
 
 mod clock;
+pub mod conformance;
 mod dead;
 mod faults;
 mod handled;
@@ -10,6 +9,9 @@ mod log;
 mod place;
 mod settled;
 mod wire;
+
+#[doc(inline)]
+pub use crate::__conformance_suite as conformance_suite;
 
 use std::{collections::BTreeSet, fmt, panic::Location, sync::Arc};
 
