@@ -61,6 +61,17 @@ impl Outcome {
         tables.join("\n")
     }
 
+    /// What a demo ends with: the tables and what is to be said of them, and the process's exit code.
+    #[must_use]
+    pub fn verdict(&self) -> (String, u8) {
+        let (tables, differences) = (self.tables(), self.differences(&Self::expected()));
+        if differences.is_empty() {
+            return (format!("{tables}\nAll as it should be."), 0);
+        }
+        let differences = differences.join("\n  ");
+        (format!("{tables}\nThis is not as it should be (does another shop run on this broker?):\n  {differences}"), 1)
+    }
+
     /// The rows that are not as expected, a line each; none if all is right.
     #[must_use]
     pub fn differences(&self, expected: &Self) -> Vec<String> {
@@ -104,6 +115,17 @@ mod tests {
                 "Dead letters: missing: warehouse.send_parcel.dead | stock_reserved | 9 | 1 | rejected | no carrier goes there",
             ]
         );
+    }
+
+    #[test]
+    fn what_is_wrong_ends_with_1_and_what_differs() {
+        assert_eq!(Outcome::expected().verdict().1, 0);
+        let mut outcome = Outcome::expected();
+        outcome.orders[2][2] = "pending".to_owned();
+        let (said, code) = outcome.verdict();
+        assert_eq!(code, 1);
+        let different = "not expected: 8 | 1 carrot, 2 leek | pending | sent, attempt 3 | ";
+        assert!(said.contains(different) && !said.contains("All as it should be"), "{said}");
     }
 
     #[test]
