@@ -1,6 +1,6 @@
 //! Runs the shop in one process, as one would for a small shop or on a laptop. `--demo` has it place some orders by itself.
 
-use std::{env, process::ExitCode};
+use std::{env, io, process::ExitCode};
 
 use shop::{Shop, broker, demo, show};
 use tracing_subscriber::EnvFilter;
@@ -24,10 +24,11 @@ async fn main() -> anyhow::Result<ExitCode> {
         }
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOG));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let ansi = show::colours(&io::stderr());
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi).with_writer(io::stderr).init();
     let chosen = broker::choose(env::var("AMQP_URL").ok().as_deref(), broker::NEARBY).await?;
     show::say(&format!("The broker is {}.", chosen.why));
-    let colours = show::colours();
+    let colours = show::colours(&io::stdout());
     if !demo {
         open(&chosen.broker, colours).await?;
         return Ok(ExitCode::SUCCESS);

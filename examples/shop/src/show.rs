@@ -77,10 +77,10 @@ impl Line {
     }
 }
 
-/// Whether standard output shows colours, and nobody has said (<https://no-color.org>) that they are unwanted.
+/// Whether an output shows colours, and nobody has said (<https://no-color.org>) that they are unwanted.
 #[must_use]
-pub fn colours() -> bool {
-    wants_colours(io::stdout().is_terminal(), env::var_os("NO_COLOR").as_deref())
+pub fn colours(output: &impl IsTerminal) -> bool {
+    wants_colours(output.is_terminal(), env::var_os("NO_COLOR").as_deref())
 }
 
 fn wants_colours(terminal: bool, no_color: Option<&OsStr>) -> bool {

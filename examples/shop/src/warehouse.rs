@@ -1,5 +1,7 @@
 //! The warehouse, a third service: sends parcels, and says what to buy again. It lives in the shop alone.
 
+use std::time::Duration;
+
 use contracts::{StockReserved, StockUpdated};
 use rabbitry::{Attempt, Service, State, subscribe, subscriptions};
 use thiserror::Error;
@@ -13,11 +15,12 @@ pub fn service() -> Service {
 /// Have a carrier take what an order asks for.
 #[subscribe("stock_reserved", retry(attempts = 4, first = "1s", factor = 2), reject_if = NotTaken::is_final)]
 async fn send_parcel(event: StockReserved, attempt: Attempt, State(carrier): State<Carrier>) -> Result<(), NotTaken> {
-    carrier.take(event.order_id, attempt.number)
+    carrier.take(event.order_id, attempt.number).await
 }
 
 /// Say which product will soon be sold out.
 #[subscribe("stock_updated")]
+#[expect(clippy::unused_async, reason = "a log is all that there is to wait for")]
 async fn reorder(event: StockUpdated) {
     if event.new_stock < 3 {
         tracing::info!("product {} ({}): only {} left", event.product_id, event.product.name, event.new_stock);
@@ -58,7 +61,9 @@ impl Carrier {
     ///
     /// # Errors
     /// It does not.
-    pub fn take(self, order_id: i64, time: u32) -> Result<(), NotTaken> {
+    pub async fn take(self, order_id: i64, time: u32) -> Result<(), NotTaken> {
+        // A real one is asked over a network.
+        tokio::time::sleep(Duration::from_millis(1)).await;
         match order_id % 10 {
             8 if time <= 2 => Err(NotTaken::Busy),
             9 => Err(NotTaken::NobodyGoesThere),
@@ -71,10 +76,12 @@ impl Carrier {
 mod tests {
     use super::{Carrier, NotTaken};
 
-    #[test]
-    fn the_last_digit_says_how_the_carrier_fails() {
-        assert_eq!(Carrier.take(17, 1), Ok(()));
-        assert_eq!([1, 2, 3].map(|time| Carrier.take(18, time)), [Err(NotTaken::Busy), Err(NotTaken::Busy), Ok(())]);
-        assert!(Carrier.take(19, 4).is_err_and(|error| error.is_final()));
+    #[tokio::test]
+    async fn the_last_digit_says_how_the_carrier_fails() {
+        assert_eq!(Carrier.take(17, 1).await, Ok(()));
+        for (time, taken) in [(1, Err(NotTaken::Busy)), (2, Err(NotTaken::Busy)), (3, Ok(()))] {
+            assert_eq!(Carrier.take(18, time).await, taken);
+        }
+        assert!(Carrier.take(19, 4).await.is_err_and(|error| error.is_final()));
     }
 }

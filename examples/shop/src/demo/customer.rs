@@ -24,7 +24,7 @@ const ORDERS: [Order; 4] = [
     (1, &[(7, 4)], "4 of 10 carrots: confirmed, and sent"),
     (2, &[(7, 40)], "40 carrots: rejected, there are not so many"),
     (8, &[(7, 1), (8, 2)], "a carrot and 2 leeks: confirmed, and sent once the carrier is no longer busy"),
-    (9, &[(8, 1)], "a leek to where no carrier goes: confirmed, and then among the dead letters"),
+    (9, &[(8, 1)], "a leek to where no carrier goes: confirmed, but its parcel ends in the dead letters"),
 ];
 
 /// The customer of a run.
