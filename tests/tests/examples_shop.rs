@@ -40,3 +40,9 @@ async fn the_demo_is_not_disturbed_by_what_was_there_before() {
     assert_eq!(letters.len(), 3);
     assert_eq!(client.count("warehouse.send_parcel.dead").await, Some(0));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_ends_the_same_in_memory() {
+    let shown = within("the demo", demo::run(&Broker::memory(), false)).await.unwrap();
+    assert_eq!(shown, Outcome::expected());
+}

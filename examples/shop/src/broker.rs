@@ -37,7 +37,7 @@ pub async fn choose(named: Option<&str>, nearby: &str) -> anyhow::Result<Choice>
         Err(error) => {
             let why =
                 format!("the memory of this process: AMQP_URL is not set, and at {address} is no RabbitMQ ({error})");
-            Choice { broker: memory(), why }
+            Choice { broker: Broker::memory(), why }
         }
     })
 }
@@ -52,11 +52,6 @@ async fn answers(broker: &Broker) -> anyhow::Result<()> {
     };
     connected?.close().await;
     Ok(())
-}
-
-/// STAND-IN: becomes `Broker::memory()`.
-fn memory() -> Broker {
-    Broker::amqp(NEARBY)
 }
 
 #[cfg(test)]

@@ -29,6 +29,8 @@ use std::{
 
 pub(crate) use death::Reason;
 pub(crate) use declare::{QueueDeclaration, QueueDeclared};
+#[cfg(test)]
+use publish::Published;
 pub(crate) use refusal::{Ends, Refusal};
 pub(crate) use settle::Settlement;
 
