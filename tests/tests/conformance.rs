@@ -1,4 +1,4 @@
-//! What rabbitry relies on of a broker, on RabbitMQ: 3.10, or 4.0 with `RABBITMQ=4`.
+//! What rabbitry relies on of a broker: on RabbitMQ 3.10, or 4.0 with `RABBITMQ=4`, and on the memory broker.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
@@ -58,4 +58,14 @@ impl Harness for RabbitMq {
     }
 }
 
-rabbitry::testing::conformance_suite!(RabbitMq::shared().await, restarting: RabbitMq::private().await);
+mod on_rabbitmq {
+    use super::RabbitMq;
+
+    rabbitry::testing::conformance_suite!(RabbitMq::shared().await, restarting: RabbitMq::private().await);
+}
+
+mod in_memory {
+    use rabbitry::testing::MemoryBroker;
+
+    rabbitry::testing::conformance_suite!(MemoryBroker::new());
+}

@@ -11,7 +11,7 @@ mod differential {
     use std::fmt::Write as _;
 
     use futures_util::{StreamExt, stream};
-    use rabbitry::{Broker, testing};
+    use rabbitry::{Broker, testing::MemoryBroker};
     use rabbitry_tests::TestBroker;
 
     use self::{
@@ -47,8 +47,8 @@ mod differential {
     /// Plays a sequence on both; what differs, with all that led to it.
     async fn play(seed: u64, url: String) -> Option<String> {
         let plan = Plan::random(seed);
-        let clock = testing::TestClock::new();
-        let mut memory = Side::new(testing::memory(&clock), Some(clock), seed).await;
+        let broker = MemoryBroker::new();
+        let mut memory = Side::new(broker.broker(), Some(broker), seed).await;
         let mut rabbit = Side::new(Broker::amqp(url), None, seed).await;
         memory.declare(&plan).await;
         rabbit.declare(&plan).await;

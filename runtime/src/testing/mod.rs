@@ -6,6 +6,7 @@ mod dead;
 mod faults;
 mod handled;
 mod log;
+mod memory;
 mod place;
 mod settled;
 mod wire;
@@ -18,6 +19,7 @@ use std::{collections::BTreeSet, fmt, panic::Location, sync::Arc};
 pub use clock::TestClock;
 pub use dead::DeadLetter;
 pub use handled::{Handled, HandlerRun};
+pub use memory::MemoryBroker;
 pub use place::{Place, Services};
 
 use self::{log::Log, place::Ground};
@@ -26,7 +28,6 @@ use crate::{
     envelope::{self, Message},
     observe::{Observer, Run},
     publisher::PublishError,
-    transport::memory::Memory,
 };
 
 /// The service that a test publishes as.
@@ -55,12 +56,6 @@ pub fn start_on(place: impl Into<Place>, services: impl Services) -> impl Future
             Err(error) => panic!("{caller}: {error}"),
         }
     }
-}
-
-/// A memory broker whose time is a test's, for whoever tests something else than services.
-#[must_use]
-pub fn memory(clock: &TestClock) -> Broker {
-    Broker::new(Memory::new(Arc::new(clock.clone())))
 }
 
 /// Services under test, their broker, and all that is known of what they did.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 use futures_util::FutureExt;
 use rabbitry::{
     Broker, Clock, Exchange, SystemClock, Topology, TopologyMode,
-    testing::TestClock,
+    testing::MemoryBroker,
     topology::{Argument, Arguments, Binding, Destination, Queue},
     transport::{
         Connection, ConsumeChannel, Delivery, Message, Properties, PublishChannel, Settlement, Transport,
@@ -24,8 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(super) struct Side {
     transport: Arc<dyn Transport>,
-    /// Of the memory broker.
-    clock: Option<TestClock>,
+    /// Whose hands let time pass, if it is the memory broker.
+    memory: Option<MemoryBroker>,
     connection: Arc<dyn Connection>,
     publishing: Box<dyn PublishChannel>,
     consumers: BTreeMap<usize, Consumer>,
@@ -67,11 +67,11 @@ async fn connect(transport: &Arc<dyn Transport>) -> (Arc<dyn Connection>, Box<dy
 }
 
 impl Side {
-    pub(super) async fn new(broker: Broker, clock: Option<TestClock>, seed: u64) -> Self {
+    pub(super) async fn new(broker: Broker, memory: Option<MemoryBroker>, seed: u64) -> Self {
         let transport = broker.transport().expect("the broker can be used");
         let (connection, publishing) = connect(&transport).await;
         let (consumers, exchanges, queues) = (BTreeMap::new(), Vec::new(), Vec::new());
-        Self { transport, clock, connection, publishing, consumers, exchanges, queues, seed }
+        Self { transport, memory, connection, publishing, consumers, exchanges, queues, seed }
     }
 
     pub(super) async fn declare(&mut self, plan: &Plan) {
@@ -181,8 +181,8 @@ impl Side {
     /// All that has a limit of time is beyond it.
     async fn pass(&mut self) {
         let passes = Duration::from_millis(TTL_MS);
-        match &self.clock {
-            Some(clock) => clock.advance(passes),
+        match &self.memory {
+            Some(memory) => memory.pass(passes),
             None => tokio::time::sleep(passes).await,
         }
     }
