@@ -11,8 +11,8 @@ use rabbitry::{
 /// How long a message stays in a queue that has a limit of time.
 pub(super) const TTL_MS: u64 = 300;
 
-/// The routing keys, and what is bound with them; `late` goes to queues with a limit of time alone.
-const KEYS: [&str; 6] = ["a", "b", "a.b", "a.b.c", "", "late"];
+/// The routing keys, and what is bound with them.
+const KEYS: [&str; 5] = ["a", "b", "a.b", "a.b.c", ""];
 const PATTERNS: [&str; 9] = ["a", "#", "*", "a.*", "a.#", "#.c", "*.b.*", "a.b.#", ""];
 
 /// A random topology and what is done with it.
@@ -37,14 +37,14 @@ pub(super) enum Target {
 
 #[derive(Clone, Debug)]
 pub(super) enum Operation {
-    /// To an exchange by its place (one beyond the last is missing), with a routing key, by this number as id and body.
+    /// To an exchange by its place (`None` is a missing one), with a routing key, by this number as id and body.
     Publish {
-        exchange: usize,
+        exchange: Option<usize>,
         key: &'static str,
         number: u64,
         mandatory: bool,
     },
-    /// The same with the key `late`, and then all limits of time pass.
+    /// To the queue with a limit of time, which then passes.
     PublishLate {
         number: u64,
     },
@@ -145,7 +145,7 @@ impl Plan {
         for place in 0..count {
             queues.push(PlannedQueue::random(&mut rng, name("q", place), &exchanges));
         }
-        // One in which messages grow old. Nobody sends to it but by `late`.
+        // One in which messages grow old, by an exchange of its own: what goes there is let grow old at once.
         let (late, next) = (name("late", 0), name("q", rng.usize(..count)));
         let mut arguments = Arguments::from([
             ("x-message-ttl".to_owned(), Argument::Integer(i64::try_from(TTL_MS).expect("it is small"))),
@@ -154,7 +154,7 @@ impl Plan {
         ]);
         let kind = random_kind(&mut rng, &mut arguments);
         queues.push(PlannedQueue { name: late.clone(), kind, arguments });
-        let mut bindings = vec![(exchanges[0].0.clone(), Target::Queue(late), "late".to_owned())];
+        let mut bindings = vec![(name("timed", 0), Target::Queue(late), "late".to_owned())];
         for _ in 0..rng.usize(2..8) {
             let source = exchanges[rng.usize(..exchanges.len())].0.clone();
             let target = if rng.u8(..5) == 0 {
@@ -166,6 +166,7 @@ impl Plan {
         }
         let operations =
             (0..rng.u64(8..24)).map(|number| Operation::random(&mut rng, exchanges.len(), count, number)).collect();
+        exchanges.push((name("timed", 0), ExchangeKind::Direct, None));
         Self { exchanges, queues, bindings, operations }
     }
 }
@@ -186,7 +187,7 @@ impl PlannedQueue {
             let exchange = if rng.bool() { String::new() } else { exchanges[rng.usize(..exchanges.len())].0.clone() };
             arguments.insert("x-dead-letter-exchange".to_owned(), Argument::from(exchange));
             if rng.bool() {
-                arguments.insert("x-dead-letter-routing-key".to_owned(), Argument::from(KEYS[rng.usize(..5)]));
+                arguments.insert("x-dead-letter-routing-key".to_owned(), Argument::from(KEYS[rng.usize(..KEYS.len())]));
             }
         }
         if rng.u8(..5) == 0 {
@@ -207,8 +208,8 @@ impl Operation {
         match rng.u8(..40) {
             0..13 => {
                 // Rarely one that is missing.
-                let exchange = if rng.u8(..25) == 0 { exchanges } else { rng.usize(..exchanges) };
-                let key = KEYS[rng.usize(..5)];
+                let exchange = (rng.u8(..25) != 0).then(|| rng.usize(..exchanges));
+                let key = KEYS[rng.usize(..KEYS.len())];
                 Self::Publish { exchange, key, number, mandatory: rng.bool() }
             }
             13..15 => Self::PublishLate { number },

@@ -103,12 +103,12 @@ impl Side {
     pub(super) async fn perform(&mut self, operation: &Operation) -> String {
         match operation {
             Operation::Publish { exchange, key, number, mandatory } => {
-                let missing = format!("{}-missing", self.seed);
-                let exchange = self.exchanges.get(*exchange).cloned().unwrap_or(missing);
+                let missing = || format!("{}-missing", self.seed);
+                let exchange = exchange.map_or_else(missing, |place| self.exchanges[place].clone());
                 self.publish(&exchange, key, *number, false, *mandatory).await
             }
             Operation::PublishLate { number } => {
-                let exchange = self.exchanges[0].clone();
+                let exchange = self.exchanges.last().cloned().unwrap_or_default();
                 let answer = self.publish(&exchange, "late", *number, false, false).await;
                 self.pass().await;
                 answer
