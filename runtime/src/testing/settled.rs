@@ -154,7 +154,7 @@ impl Test {
         }
         match &self.ground {
             Ground::Memory { memory, .. } => {
-                if let Some(what) = memory.in_flight(self.log.in_hand.load(Ordering::Relaxed)) {
+                if let Some(what) = memory.in_flight(self.log.in_hand.load(Ordering::Relaxed), &self.ours.consumed()) {
                     return Ok(Left::Something(what));
                 }
                 let due = [memory.next_expiry(), asleep].into_iter().flatten().min();

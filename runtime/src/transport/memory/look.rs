@@ -1,6 +1,6 @@
 //! What a test must know of a memory broker.
 
-use std::time::SystemTime;
+use std::{collections::BTreeSet, time::SystemTime};
 
 use super::{Memory, state::State};
 
@@ -10,15 +10,15 @@ impl Memory {
         self.shared.with(State::advance);
     }
 
-    /// Says what the broker's next step would be without any time passing, if there is one, where `in_hand` deliveries
-    /// are known to have arrived.
-    pub(crate) fn in_flight(&self, in_hand: usize) -> Option<String> {
+    /// Says what would happen next without any time passing, if there is something, where `in_hand` deliveries are known
+    /// to have arrived and the `served` queues have a consumer or will soon have one again.
+    pub(crate) fn in_flight(&self, in_hand: usize, served: &BTreeSet<String>) -> Option<String> {
         self.shared.with(|state, _| {
             let mut unacked = 0;
             for (name, queue) in state.queues() {
                 unacked += queue.unacked;
-                if queue.consumers > 0 && queue.ready > 0 {
-                    return Some(format!("{} messages wait in {name}, which has a consumer", queue.ready));
+                if queue.ready > 0 && (queue.consumers > 0 || served.contains(name)) {
+                    return Some(format!("{} messages wait for the consumer of {name}", queue.ready));
                 }
             }
             (unacked > in_hand).then(|| format!("{} deliveries are on their way", unacked - in_hand))
