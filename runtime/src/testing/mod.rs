@@ -337,7 +337,10 @@ impl Test {
     /// The queue of a handler, named by itself or by its queue.
     #[track_caller]
     fn queue_of(&self, handler: &str) -> String {
-        let named = |(queue, name): &&(String, String)| name == handler || queue == handler;
+        if self.ours.work().contains(handler) {
+            return handler.to_owned();
+        }
+        let named = |(_, name): &&(String, String)| name == handler;
         let mut found: BTreeSet<&str> = self.ours.handlers.iter().filter(named).map(|(queue, _)| &**queue).collect();
         match (found.pop_last().map(str::to_owned), found.is_empty()) {
             (Some(queue), true) => queue,

@@ -64,9 +64,9 @@ impl Test {
                 return wanted.await;
             }
             tokio::select! {
-                // First, so that the clock stands still once it is there.
+                // First, so that the clock stands still once it is there; and to its end, where it could go on.
                 biased;
-                wanted = wanted => wanted,
+                wanted = tokio::task::unconstrained(wanted) => wanted,
                 reason = self.drive() => panic!("{caller}: it does not come: {reason}"),
             }
         }
@@ -118,7 +118,12 @@ impl Test {
                 }
                 Left::Until(time) => {
                     still = None;
-                    self.pass(time);
+                    // Whoever waits beside us sees what has happened before more does.
+                    tokio::task::yield_now().await;
+                    let left = self.left().await.map_err(|error| error.to_string())?;
+                    if matches!(left, Left::Until(again) if again == time) {
+                        self.pass(time);
+                    }
                     continue;
                 }
             }
