@@ -13,6 +13,19 @@ impl Memory {
         self.shared.with(State::advance);
     }
 
+    /// Ends all connections, as an operator does.
+    pub(crate) fn close_connections(&self) {
+        for connection in self.shared.connections() {
+            connection.end("CONNECTION_FORCED - by the operator");
+        }
+    }
+
+    /// Ends all connections, and forgets all that it has: it keeps nothing on disk.
+    pub(crate) fn restart(&self) {
+        self.close_connections();
+        self.shared.with(|state, _| *state = State::default());
+    }
+
     /// Says what would happen next without any time passing, if there is something, in queues whose consumers are known:
     /// `in_hand` of their deliveries have arrived, and the `served` queues have a consumer or will soon have one again.
     /// What others hold or leave in queues of theirs may stay there.
