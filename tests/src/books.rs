@@ -1,8 +1,13 @@
 //! The books of a virtual host: whatever was published is somewhere.
 
-use std::time::Instant;
+use std::{
+    panic::Location,
+    time::{Duration, Instant},
+};
 
-use crate::{DEADLINE, TestBroker};
+use rabbitry::testing::Test;
+
+use crate::{DEADLINE, Stranger, TestBroker};
 
 /// How many messages are where, by the broker's own account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,17 +41,46 @@ impl Books {
     /// It does not come to that within the deadline.
     #[track_caller]
     pub fn settled(broker: &TestBroker, dead: usize) -> impl Future<Output = Self> {
-        let wanted = Self { dead, ..Self::default() };
-        let caller = std::panic::Location::caller();
+        let caller = Location::caller();
+        Self::come_to(dead, caller, async || Self::read(broker).await)
+    }
+
+    /// The same of a [`Test`]'s broker, whichever it is.
+    ///
+    /// # Panics
+    /// It does not come to that within the deadline.
+    #[track_caller]
+    pub fn settled_in(test: &Test, dead: usize) -> impl Future<Output = Self> {
+        let caller = Location::caller();
         async move {
-            let deadline = Instant::now() + DEADLINE;
-            loop {
-                let now = Self::read(broker).await;
-                assert!(now == wanted || Instant::now() < deadline, "{caller}: {now:?} instead of {wanted:?}");
-                if now == wanted {
-                    return now;
+            let client = Stranger::on(&test.broker()).await;
+            let queues = crate::queues(test).await;
+            let mut last = None;
+            Self::come_to(dead, caller, async || {
+                loop {
+                    let mut now = Self::default();
+                    for queue in &queues {
+                        now.add(queue, usize::try_from(client.count(queue).await).expect("no more than that"));
+                    }
+                    if last.replace(now) == Some(now) {
+                        return now;
+                    }
                 }
+            })
+            .await
+        }
+    }
+
+    async fn come_to(dead: usize, caller: &Location<'_>, mut read: impl AsyncFnMut() -> Self) -> Self {
+        let wanted = Self { dead, ..Self::default() };
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let now = read().await;
+            assert!(now == wanted || Instant::now() < deadline, "{caller}: {now:?} instead of {wanted:?}");
+            if now == wanted {
+                return now;
             }
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 
@@ -57,16 +91,20 @@ impl Books {
         let mut books = Self::default();
         for name in broker.queues().await {
             let messages = client.count(&name).await.unwrap_or_default() as usize;
-            if name == "rabbitry.v1.undeliverable" {
-                books.undeliverable += messages;
-            } else if name.ends_with(".dead") {
-                books.dead += messages;
-            } else {
-                books.waiting += messages;
-            }
+            books.add(&name, messages);
         }
         client.close().await;
         books
+    }
+
+    fn add(&mut self, queue: &str, messages: usize) {
+        if queue == "rabbitry.v1.undeliverable" {
+            self.undeliverable += messages;
+        } else if queue.ends_with(".dead") {
+            self.dead += messages;
+        } else {
+            self.waiting += messages;
+        }
     }
 
     /// Checks that every delivery that was published is handled, or waiting, or dead, or undeliverable.

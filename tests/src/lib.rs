@@ -9,6 +9,7 @@ mod child;
 mod client;
 mod clock;
 mod numbers;
+mod places;
 mod plan;
 mod record;
 mod services;
@@ -28,10 +29,11 @@ pub use child::Child;
 pub use client::{Client, Header, Raw, table};
 pub use clock::HeldClock;
 pub use numbers::{assert_all, assert_each_once, note, number, numbered, publish_numbers};
+pub use places::{LATE, in_memory, on_rabbitmq, queues, unit};
 pub use plan::Plan;
 pub use record::Record;
 pub use services::{any, stop};
-pub use stranger::{Stranger, integer, json, text, texts};
+pub use stranger::{Stranger, id, integer, json, text, texts};
 
 /// How long anything may take that is expected to happen. Generous, since it is only waited out by a failure.
 pub const DEADLINE: Duration = Duration::from_secs(90);
@@ -100,13 +102,12 @@ macro_rules! on_both {
 
             #[tokio::test(flavor = "multi_thread")]
             async fn in_memory() {
-                body(rabbitry::testing::Place::Memory).await;
+                $crate::in_memory(body).await;
             }
 
             #[tokio::test(flavor = "multi_thread")]
             async fn on_rabbitmq() {
-                let broker = $crate::TestBroker::new().await;
-                body(broker.url().into()).await;
+                $crate::on_rabbitmq(body).await;
             }
         }
     )*};

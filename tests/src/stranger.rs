@@ -5,7 +5,9 @@ use std::{collections::BTreeMap, sync::Arc};
 use rabbitry::{
     Broker, Clock, SystemClock, Topology,
     topology::{Arguments, Binding, Destination, Queue, QueueType},
-    transport::{Confirmed, Connection, ConsumeChannel, Delivery, HeaderValue, Message, Properties, Settlement},
+    transport::{
+        Confirmed, Connection, ConsumeChannel, Delivery, HeaderValue, Message, Properties, Settlement, TransportError,
+    },
 };
 
 use crate::within;
@@ -63,14 +65,62 @@ impl Stranger {
         self.next(queue, count, false).await
     }
 
+    /// Takes the first message of a queue and puts it back, so many times: a delivery each, and none beyond.
+    pub async fn put_back(&self, queue: &str, times: usize) -> Delivery {
+        let mut channel = self.consume(queue, 1).await;
+        let mut time = 1;
+        loop {
+            let delivery = within(format!("delivery {time} of {times} from {queue}"), next(&mut channel)).await;
+            if time == times {
+                // Only now that nobody consumes: else it would be delivered once more.
+                channel.stop().await.expect("the consumer ends");
+            }
+            channel.settle(vec![Settlement::Requeue(delivery.tag)]).await.expect("it is put back");
+            if time == times {
+                channel.close().await.expect("the channel closes");
+                return delivery;
+            }
+            time += 1;
+        }
+    }
+
+    /// Takes what a queue gives and puts it back, again and again, until something has happened; says how often.
+    pub async fn put_back_until(&self, queue: &str, happened: impl Future<Output = ()>) -> usize {
+        let mut channel = self.consume(queue, 1).await;
+        let (mut times, mut happened) = (0, std::pin::pin!(happened));
+        loop {
+            let delivery = tokio::select! {
+                delivery = next(&mut channel) => delivery,
+                () = &mut happened => break,
+            };
+            times += 1;
+            assert!(times < 100, "the broker delivers it for ever");
+            channel.settle(vec![Settlement::Requeue(delivery.tag)]).await.expect("it is put back");
+        }
+        channel.stop().await.expect("the consumer ends");
+        // What was on its way was delivered, too.
+        while let Some(delivery) = std::future::poll_fn(|context| channel.poll_next(context)).await.expect("it lives") {
+            times += 1;
+            channel.settle(vec![Settlement::Requeue(delivery.tag)]).await.expect("it is put back");
+        }
+        channel.close().await.expect("the channel closes");
+        times
+    }
+
+    async fn consume(&self, queue: &str, prefetch: usize) -> Box<dyn ConsumeChannel> {
+        let mut channel = self.connection.consume_channel(queue.to_owned()).await.expect("a channel opens");
+        let prefetch = u16::try_from(prefetch).expect("no more than that");
+        channel.consume(prefetch).await.expect("the queue can be consumed");
+        channel
+    }
+
     async fn next(&self, queue: &str, count: usize, take: bool) -> Vec<Delivery> {
         let mut received = Vec::with_capacity(count);
         if count == 0 {
             return received;
         }
-        let mut channel = self.connection.consume_channel(queue.to_owned()).await.expect("a channel opens");
         // Whatever more there is stays in the queue.
-        channel.consume(u16::try_from(count).expect("no more than that")).await.expect("the queue can be consumed");
+        let mut channel = self.consume(queue, count).await;
         while received.len() < count {
             let what = format!("message {} of {count} from {queue}", received.len() + 1);
             received.push(within(what, next(&mut channel)).await);
@@ -86,6 +136,15 @@ impl Stranger {
     /// How many messages wait in a queue.
     pub async fn count(&self, queue: &str) -> u64 {
         self.connection.count(queue).await.expect("the queue is there")
+    }
+
+    /// Whether there is a queue of this name.
+    pub async fn has_queue(&self, queue: &str) -> bool {
+        match self.connection.count(queue).await {
+            Ok(_) => true,
+            Err(TransportError::Refused { code: 404, .. }) => false,
+            Err(error) => panic!("{queue}: {error}"),
+        }
     }
 }
 
@@ -111,6 +170,12 @@ pub fn integer(message: &Message, header: &str) -> Option<i64> {
         HeaderValue::I32(number) => Some((*number).into()),
         _ => None,
     }
+}
+
+/// A message's property `message_id`; empty if there is none.
+#[must_use]
+pub fn id(message: &Message) -> &str {
+    message.properties.message_id.as_deref().unwrap_or_default()
 }
 
 /// A body as JSON; `null` if it is none.

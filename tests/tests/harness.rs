@@ -151,6 +151,39 @@ async fn a_broadcast_is_retried_in_no_time() {
     test.shutdown().await;
 }
 
+/// The clock goes no further than to what a test waits for, and stays where a service is stopped.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_test_looks_in_between_two_attempts() {
+    const HOUR: Duration = Duration::from_secs(3600);
+    let seen = Record::default();
+    let service = || {
+        let seen = seen.clone();
+        let policy = rabbitry::RetryPolicy::default().attempts(4).immediate(0).first(HOUR).max(HOUR).jitter(0.0);
+        let reserve = Subscription::to("order_created").name("reserve").retry(policy).handler(move |_: AnyEvent| {
+            seen.add(());
+            async { Err::<(), _>("no stock") }
+        });
+        Service::new("inventory").subscription(reserve)
+    };
+    let mut test = testing::start(service()).await;
+    let began = test.now();
+    test.publish(OrderCreated { order_id: 1 }).await;
+    test.until(seen.wait_for(2)).await;
+    let passed = test.now().duration_since(began).unwrap();
+    assert!(passed >= HOUR && passed < 2 * HOUR, "{passed:?}");
+    test.stop(0).await;
+    // The third attempt is due, and nobody is there who would make it.
+    test.settled().await;
+    assert_eq!(test.handled("reserve").attempts(), [1, 2]);
+    assert!(test.now().duration_since(began).unwrap() >= 2 * HOUR);
+    test.begin(service()).await;
+    test.settled().await;
+    assert_eq!(test.handled("reserve").attempts(), [1, 2, 3, 4]);
+    assert!(test.handled("inventory.reserve").gaps().iter().all(|gap| *gap >= HOUR));
+    assert_eq!(test.dead_letters("reserve").len(), 1);
+    test.shutdown().await;
+}
+
 /// A month's schedule, through the ladder.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_scheduled_event_comes_at_once() {

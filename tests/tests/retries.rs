@@ -1,18 +1,18 @@
 //! How retries are counted, how they wait, and where they come back to.
 
-use std::{
-    collections::BTreeSet,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, time::Duration};
 
-use rabbitry::{AnyEvent, Attempt, HandlerError, RetryPolicy, Service, Subscription};
-use rabbitry_tests::{Books, Header, Raw, Record, TestBroker, stop};
+use rabbitry::{
+    AnyEvent, Attempt, HandlerError, RetryPolicy, Service, Subscription,
+    testing::{self, Test},
+    transport::{HeaderValue, Message},
+};
+use rabbitry_tests::{Books, LATE, Record, Stranger, id, integer, json as data, on_both, queues, text, unit};
 use serde_json::json;
 use tokio::sync::watch;
 
-fn policy(attempts: u32, first: u64) -> RetryPolicy {
-    let first = Duration::from_secs(first);
-    RetryPolicy::default().attempts(attempts).immediate(0).first(first).factor(1.0).jitter(0.0)
+fn policy(attempts: u32, first: Duration) -> RetryPolicy {
+    RetryPolicy::default().attempts(attempts).immediate(0).first(first).max(first).factor(1.0).jitter(0.0)
 }
 
 /// A service whose handler of `order` always fails, and notes its attempts.
@@ -26,115 +26,130 @@ fn failing(service: &str, policy: RetryPolicy, runs: &Record<u32>) -> Service {
 }
 
 /// The queues that a message has died in, by the broker's own header.
-fn deaths(raw: &Raw) -> BTreeSet<String> {
-    let Some(Header::FieldArray(deaths)) = raw.header("x-death") else { return BTreeSet::new() };
-    let queue = |death: &Header| match death {
-        Header::FieldTable(death) => match death.inner().get("queue") {
-            Some(Header::LongString(queue)) => Some(queue.to_string()),
+fn deaths(message: &Message) -> BTreeSet<String> {
+    let Some(HeaderValue::Array(deaths)) = message.properties.headers.get("x-death") else { return BTreeSet::new() };
+    let queue = |death: &HeaderValue| match death {
+        HeaderValue::Table(death) => match death.get("queue") {
+            Some(HeaderValue::Text(queue)) => String::from_utf8(queue.clone()).ok(),
             _ => None,
         },
         _ => None,
     };
-    deaths.as_slice().iter().filter_map(queue).collect()
+    deaths.iter().filter_map(queue).collect()
 }
 
-/// The delay in seconds that a message went through the ladder with.
-fn delay(raw: &Raw) -> u64 {
-    let bits = raw.routing_key.split('.').take(28);
-    bits.fold(0, |seconds, bit| seconds << 1 | u64::from(bit == "1"))
+/// The delay that a message went through the ladder with.
+fn delay(message: &Message) -> Duration {
+    let bits = message.routing_key.split('.').take(28);
+    Duration::from_secs(bits.fold(0, |seconds, bit| seconds << 1 | u64::from(bit == "1")))
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn attempts_go_on_where_the_last_process_ended() {
-    let broker = TestBroker::new().await;
-    let client = broker.client().await;
+/// The levels that hold a delay: those of its bits.
+fn levels(delay: Duration) -> BTreeSet<String> {
+    (0..28).filter(|k| delay.as_secs() >> k & 1 == 1).map(|k| format!("rabbitry.v1.delay.{k:02}")).collect()
+}
+
+/// That a handler's runs followed each other after these times.
+fn assert_gaps(test: &Test, handler: &str, promised: &[Duration]) {
+    let gaps = test.handled(handler).gaps();
+    assert_eq!(gaps.len(), promised.len(), "{handler}: {gaps:?}");
+    for (gap, promised) in gaps.iter().zip(promised) {
+        assert!(gap >= promised && *gap < *promised + LATE, "{handler}: {gap:?}, not {promised:?}");
+    }
+}
+
+on_both! {
+async fn attempts_go_on_where_the_last_process_ended(place: Place) {
+    let unit = unit(&place);
     let runs = Record::default();
-    let running = broker.start(failing("audit", policy(4, 1), &runs)).await;
+    let mut test = testing::start_on(place, failing("audit", policy(4, unit), &runs)).await;
+    let client = Stranger::on(&test.broker()).await;
     client.publish_bare("events", "order", "order-1", &json!(1)).await;
-    assert_eq!(runs.wait_for(2).await, [1, 2]);
-    stop(running).await;
-    let running = broker.start(failing("audit", policy(4, 1), &runs)).await;
-    let dead = client.receive("audit.order.dead", 1).await;
-    assert_eq!(dead[0].number("rabbitry-attempt"), Some(4));
-    stop(running).await;
+    assert_eq!(test.until(runs.wait_for(2)).await, [1, 2]);
+    test.stop(0).await;
+    assert_eq!(runs.all(), [1, 2]);
+    test.begin(failing("audit", policy(4, unit), &runs)).await;
+    let dead = test.until(client.receive("audit.order.dead", 1)).await;
+    assert_eq!(integer(&dead[0].message, "rabbitry-attempt"), Some(4));
+    test.stop(1).await;
     assert_eq!(runs.all(), [1, 2, 3, 4]);
-    Books::settled(&broker, 0).await.balance(1, 1);
+    assert_gaps(&test, "order", &[unit; 3]);
+    Books::settled_in(&test, 0).await.balance(1, 1);
+    test.shutdown().await;
 }
 
 /// With nothing but immediate retries a service has no ladder, so they can only be in this process.
-#[tokio::test(flavor = "multi_thread")]
-async fn immediate_retries_never_leave_the_process() {
-    let broker = TestBroker::new().await;
-    let client = broker.client().await;
+async fn immediate_retries_never_leave_the_process(place: Place) {
     let runs = Record::default();
     let immediate = RetryPolicy::default().attempts(5).immediate(4);
-    let running = broker.start(failing("audit", immediate, &runs)).await;
-    assert!(broker.queues().await.iter().all(|queue| !queue.starts_with("rabbitry.v1.delay.")));
+    let mut test = testing::start_on(place, failing("audit", immediate, &runs)).await;
+    let client = Stranger::on(&test.broker()).await;
+    assert!(queues(&test).await.iter().all(|queue| !queue.starts_with("rabbitry.v1.delay.")));
     client.publish_bare("events", "order", "order-1", &json!(1)).await;
-    let dead = client.receive("audit.order.dead", 1).await;
-    assert_eq!(dead[0].text("rabbitry-reason"), "error");
-    stop(running).await;
+    let dead = test.until(client.receive("audit.order.dead", 1)).await;
+    assert_eq!(text(&dead[0].message, "rabbitry-reason"), "error");
+    test.stop(0).await;
     assert_eq!(runs.all(), [1, 2, 3, 4, 5]);
-    Books::settled(&broker, 0).await.balance(1, 1);
+    assert_gaps(&test, "order", &[Duration::ZERO; 4]);
+    Books::settled_in(&test, 0).await.balance(1, 1);
+    test.shutdown().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_delay_waits_in_the_levels_that_its_bits_name() {
-    let broker = TestBroker::new().await;
-    let client = broker.client().await;
+async fn a_delay_waits_in_the_levels_that_its_bits_name(place: Place) {
+    // 5 s are 4 s and 1 s, and pass the level of 2 s; 5 h are 5 of 15 levels.
+    let five = unit(&place) * 5;
     let runs = Record::default();
-    let running = broker.start(failing("audit", policy(2, 5), &runs)).await;
-    let published = Instant::now();
+    let mut test = testing::start_on(place, failing("audit", policy(2, five), &runs)).await;
+    let client = Stranger::on(&test.broker()).await;
+    let published = test.now();
     client.publish_bare("events", "order", "order-1", &json!(1)).await;
     runs.wait_for(1).await;
     // Now nobody but us receives the retry.
-    stop(running).await;
-    let retry = client.receive("audit.order", 1).await;
-    assert!(published.elapsed() >= Duration::from_secs(5), "it came after {:?}", published.elapsed());
-    // 5 s are 4 s and 1 s: it passed the level of 2 s.
-    let levels = ["rabbitry.v1.delay.00", "rabbitry.v1.delay.02"].map(str::to_owned);
-    assert_eq!(deaths(&retry[0]), BTreeSet::from(levels));
-    assert_eq!(delay(&retry[0]), 5);
-    assert_eq!(retry[0].routing_key.split_once(".queue.").unwrap().1, "audit.order");
-    assert_eq!(retry[0].number("rabbitry-attempt"), Some(1));
-    assert_eq!(retry[0].text("rabbitry-reason"), "error");
-    assert_eq!(retry[0].text("rabbitry-original-routing-key"), "order");
-    assert_eq!(retry[0].id(), "order-1");
-    assert_eq!(retry[0].json(), json!(1));
-    Books::settled(&broker, 0).await.balance(1, 1);
+    test.stop(0).await;
+    let retry = test.until(client.receive("audit.order", 1)).await.remove(0).message;
+    let took = test.now().duration_since(published).unwrap();
+    assert!(took >= five && took < five + LATE, "it came after {took:?}");
+    assert_eq!(deaths(&retry), levels(five));
+    assert_eq!(delay(&retry), five);
+    assert_eq!(retry.routing_key.split_once(".queue.").unwrap().1, "audit.order");
+    assert_eq!(integer(&retry, "rabbitry-attempt"), Some(1));
+    assert_eq!(text(&retry, "rabbitry-reason"), "error");
+    assert_eq!(text(&retry, "rabbitry-original-routing-key"), "order");
+    assert_eq!(id(&retry), "order-1");
+    assert_eq!(data(&retry), json!(1));
+    Books::settled_in(&test, 0).await.balance(1, 1);
+    test.shutdown().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn jitter_spreads_what_failed_together() {
+async fn jitter_spreads_what_failed_together(place: Place) {
     const EVENTS: usize = 40;
-    let broker = TestBroker::new().await;
-    let client = broker.client().await;
+    let three = unit(&place) * 3;
     let runs = Record::default();
-    let running = broker.start(failing("audit", policy(2, 3).jitter(1.0), &runs)).await;
+    let mut test = testing::start_on(place, failing("audit", policy(2, three).jitter(1.0), &runs)).await;
+    let client = Stranger::on(&test.broker()).await;
     for i in 0..EVENTS {
         client.publish_bare("events", "order", &format!("order-{i}"), &json!(i)).await;
     }
     runs.wait_for(EVENTS).await;
-    stop(running).await;
-    let retries = client.receive("audit.order", EVENTS).await;
-    let delays: BTreeSet<u64> = retries.iter().map(delay).collect();
-    // From 3 s to twice as much. That 40 events share one of four delays happens less than once in 10^20 runs.
-    assert!(delays.iter().all(|delay| (3..=6).contains(delay)), "{delays:?}");
+    test.stop(0).await;
+    let retries = test.until(client.receive("audit.order", EVENTS)).await;
+    let delays: BTreeSet<Duration> = retries.iter().map(|retry| delay(&retry.message)).collect();
+    // From 3 s to twice as much, or hours. That 40 events share one of four delays happens less than once in 10^20 runs.
+    assert!(delays.iter().all(|delay| (three..=three * 2).contains(delay)), "{delays:?}");
     assert!(delays.len() > 1, "{delays:?}");
-    let ids: BTreeSet<String> = retries.iter().map(Raw::id).collect();
+    let ids: BTreeSet<&str> = retries.iter().map(|retry| id(&retry.message)).collect();
     assert_eq!(ids.len(), EVENTS);
-    Books::settled(&broker, 0).await.balance(EVENTS, EVENTS);
+    Books::settled_in(&test, 0).await.balance(EVENTS, EVENTS);
+    test.shutdown().await;
 }
 
 /// The ladder has the levels that its policies need; a handler that asks for more gets what it holds, and no error.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_retry_later_than_the_ladder_holds_comes_earlier() {
-    let broker = TestBroker::new().await;
-    let client = broker.client().await;
+async fn a_retry_later_than_the_ladder_holds_comes_earlier(place: Place) {
+    let two = unit(&place) * 2;
     let runs = Record::default();
     let record = runs.clone();
-    let subscription = Subscription::to("order").retry(policy(2, 2)).handler(move |_: AnyEvent, attempt: Attempt| {
-        record.add((attempt.number, Instant::now()));
+    let subscription = Subscription::to("order").retry(policy(2, two)).handler(move |_: AnyEvent, attempt: Attempt| {
+        record.add(attempt.number);
         async move {
             match attempt.is_last() {
                 true => Ok(()),
@@ -142,20 +157,20 @@ async fn a_retry_later_than_the_ladder_holds_comes_earlier() {
             }
         }
     });
-    let running = broker.start(Service::new("audit").subscription(subscription)).await;
+    let mut test = testing::start_on(place, Service::new("audit").subscription(subscription)).await;
+    let client = Stranger::on(&test.broker()).await;
     client.publish_bare("events", "order", "order-1", &json!(1)).await;
-    let seen = runs.wait_for(2).await;
-    assert_eq!((seen[0].0, seen[1].0), (1, 2));
-    // The levels of 1 s and 2 s hold 3 s.
-    assert!(seen[1].1 - seen[0].1 >= Duration::from_secs(3), "it came after {:?}", seen[1].1 - seen[0].1);
-    stop(running).await;
-    Books::settled(&broker, 0).await.balance(1, 1);
+    assert_eq!(test.until(runs.wait_for(2)).await, [1, 2]);
+    test.stop(0).await;
+    // The levels of 1 s and 2 s hold 3 s; those up to 4096 s, for 2 h, hold 8191 s.
+    let holds = Duration::from_secs((two.as_secs() + 1).next_power_of_two() - 1);
+    assert_gaps(&test, "order", &[holds]);
+    Books::settled_in(&test, 0).await.balance(1, 1);
+    test.shutdown().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_retry_comes_to_the_queue_that_failed_and_to_no_other() {
-    let broker = TestBroker::new().await;
-    let client = broker.client().await;
+async fn a_retry_comes_to_the_queue_that_failed_and_to_no_other(place: Place) {
+    let unit = unit(&place);
     let (billing, audit, all) = (Record::default(), Record::default(), Record::default());
     // The same handler, of the same event, in two services; and one that hears everything, whose queue's name ends alike.
     let service = |name: &str, seen: &Record<u32>| {
@@ -170,26 +185,28 @@ async fn a_retry_comes_to_the_queue_that_failed_and_to_no_other() {
         record.add(event.name().to_owned());
         async {}
     });
-    let failing = broker.start(failing("billing", policy(3, 1), &billing)).await;
-    let other = broker.start(service("audit", &audit).subscription(hears_all)).await;
+    let services = [failing("billing", policy(3, unit), &billing), service("audit", &audit).subscription(hears_all)];
+    let mut test = testing::start_on(place, services).await;
+    let client = Stranger::on(&test.broker()).await;
     client.publish_bare("events", "order", "order-1", &json!(1)).await;
-    client.receive("billing.order.dead", 1).await;
+    test.until(client.receive("billing.order.dead", 1)).await;
     // What comes after it to the others has been behind every retry.
     client.publish_bare("events", "order", "order-2", &json!(2)).await;
-    client.receive("billing.order.dead", 1).await;
-    stop(failing).await;
-    stop(other).await;
+    test.until(client.receive("billing.order.dead", 1)).await;
+    test.stop(0).await;
+    test.stop(1).await;
     assert_eq!(billing.all(), [1, 2, 3, 1, 2, 3]);
     assert_eq!(audit.all(), [1, 1]);
     assert_eq!(all.all(), ["order", "order"]);
-    Books::settled(&broker, 0).await.balance(6, 6);
+    // Between the two events' runs nothing has to wait.
+    assert_gaps(&test, "billing.order", &[unit, unit, Duration::ZERO, unit, unit]);
+    Books::settled_in(&test, 0).await.balance(6, 6);
+    test.shutdown().await;
 }
 
 /// The broker delivers again what was in hand on a lost connection; the handler that fails on it then has lost no attempt.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_lost_connection_costs_no_attempt() {
-    let broker = TestBroker::new().await;
-    let client = broker.client().await;
+async fn a_lost_connection_costs_no_attempt(place: Place) {
+    let unit = unit(&place);
     let runs = Record::default();
     let record = runs.clone();
     let (release, released) = watch::channel(false);
@@ -202,19 +219,20 @@ async fn a_lost_connection_costs_no_attempt() {
             Err::<(), _>("no stock")
         }
     };
-    let subscription = Subscription::to("order").retry(policy(2, 1)).handler(handler);
-    let running = broker.start(Service::new("audit").subscription(subscription)).await;
+    let subscription = Subscription::to("order").retry(policy(2, unit)).handler(handler);
+    let mut test = testing::start_on(place, Service::new("audit").subscription(subscription)).await;
+    let client = Stranger::on(&test.broker()).await;
     client.publish_bare("events", "order", "order-1", &json!(1)).await;
     runs.wait_for(1).await;
-    // The operator closes our client's connection, too.
-    broker.close_connections().await;
-    let client = broker.client().await;
+    test.cut_connections();
     assert_eq!(runs.wait_for(2).await, [(1, 2), (1, 2)]);
     release.send_replace(true);
-    let dead = client.receive("audit.order.dead", 1).await;
-    assert_eq!(dead[0].number("rabbitry-attempt"), Some(2));
+    let dead = test.until(client.receive("audit.order.dead", 1)).await;
+    assert_eq!(integer(&dead[0].message, "rabbitry-attempt"), Some(2));
     // One run that was lost with its connection, and the two of the policy.
-    stop(running).await;
+    test.stop(0).await;
     assert_eq!(runs.all(), [(1, 2), (1, 2), (2, 2)]);
-    Books::settled(&broker, 0).await.balance(1, 1);
+    Books::settled_in(&test, 0).await.balance(1, 1);
+    test.shutdown().await;
+}
 }

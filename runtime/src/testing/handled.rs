@@ -1,6 +1,6 @@
 //! What a handler did.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::log::Ended;
 use crate::{Reason, observe::Next};
@@ -28,13 +28,26 @@ pub struct HandlerRun {
     pub failure: Option<(Reason, String)>,
     /// What followed a failure.
     pub next: Option<Next>,
+    /// When it ended, on the test's clock.
+    pub ended: SystemTime,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl HandlerRun {
+    /// When it began, on the test's clock.
+    #[must_use]
+    pub fn began(&self) -> SystemTime {
+        self.ended.checked_sub(self.took).unwrap_or(self.ended)
+    }
 }
 
 impl Handled {
     pub(super) fn of(handler: &str, runs: Vec<Ended>) -> Self {
         let run = |run: Ended| {
             let (failure, next) = run.failed.map(|(reason, error, next)| ((reason, error), next)).unzip();
-            HandlerRun { event: run.event, id: run.id, attempt: run.attempt, failure, next }
+            let Ended { event, id, attempt, at, took, .. } = run;
+            HandlerRun { event, id, attempt, failure, next, ended: at, took }
         };
         Self { handler: handler.to_owned(), runs: runs.into_iter().map(run).collect() }
     }
@@ -61,6 +74,14 @@ impl Handled {
     #[must_use]
     pub fn errors(&self) -> Vec<&str> {
         self.runs.iter().filter_map(|run| run.failure.as_ref()).map(|(_, error)| error.as_str()).collect()
+    }
+
+    /// How much time lay between the end of each run and the beginning of the next, on the test's clock. Where the handler ran
+    /// on several events, these are not the distances of one event's attempts.
+    #[must_use]
+    pub fn gaps(&self) -> Vec<Duration> {
+        let gap = |(run, next): (&HandlerRun, &HandlerRun)| next.began().duration_since(run.ended).unwrap_or_default();
+        self.runs.iter().zip(self.runs.iter().skip(1)).map(gap).collect()
     }
 
     /// How long it was waited after each failed run that was retried later.

@@ -5,7 +5,7 @@ use std::{
     fmt::Write as _,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicI64, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, SystemTime},
 };
@@ -34,8 +34,6 @@ pub(super) struct Log {
     pub(super) unconfirmed: AtomicUsize,
     /// Deliveries that are not settled.
     pub(super) in_hand: AtomicUsize,
-    /// Retries that are in the delay ladder.
-    pub(super) later: AtomicI64,
     entries: Mutex<Entries>,
     /// Grows with whatever happens.
     changes: watch::Sender<u64>,
@@ -48,6 +46,8 @@ struct Entries {
     /// What was published already, so that what is sent again is seen once.
     known: HashSet<(Option<String>, String)>,
     runs: Vec<Ended>,
+    /// How many retries are in the delay ladder, by the queue that they come back to.
+    later: BTreeMap<String, i64>,
     /// Runs of broadcast handlers that wait in the process for their next attempt: until when, by queue and id.
     sleeping: BTreeMap<(String, Option<String>), SystemTime>,
     /// The queues of broadcast handlers.
@@ -68,6 +68,8 @@ pub(super) struct Ended {
     pub(super) id: Option<String>,
     pub(super) attempt: u32,
     pub(super) failed: Option<(Reason, String, Next)>,
+    pub(super) at: SystemTime,
+    pub(super) took: Duration,
 }
 
 impl Log {
@@ -78,7 +80,6 @@ impl Log {
             faults: Faults::default(),
             unconfirmed: AtomicUsize::new(0),
             in_hand: AtomicUsize::new(0),
-            later: AtomicI64::new(0),
             entries: Mutex::default(),
             changes: watch::Sender::new(0),
         }
@@ -121,8 +122,8 @@ impl Log {
         }
         if is_copy(message) {
             // Its run says where it went. What goes to the ladder comes again.
-            if message.routing_key.contains(".queue.") {
-                self.later.fetch_add(1, Ordering::Relaxed);
+            if let Some((_, queue)) = message.routing_key.split_once(".queue.") {
+                *self.entries().later.entry(queue.to_owned()).or_default() += 1;
             }
             return;
         }
@@ -140,7 +141,7 @@ impl Log {
     pub(super) fn delivered(&self, queue: &str, delivery: &Delivery) {
         let message = &delivery.message;
         if envelope::attempts_so_far(message) > 0 {
-            self.later.fetch_sub(1, Ordering::Relaxed);
+            *self.entries().later.entry(queue.to_owned()).or_default() -= 1;
         }
         let again = if delivery.redelivered { ", again" } else { "" };
         self.say(message.properties.message_id.as_deref(), &format!("delivered to {queue}{again}"));
@@ -163,6 +164,11 @@ impl Log {
         let asleep = entries.sleeping.values().filter(|until| **until > now).count();
         let first = entries.sleeping.values().filter(|until| **until > now).min().copied();
         (self.in_hand.load(Ordering::Relaxed).saturating_sub(asleep), first)
+    }
+
+    /// How many retries are in the delay ladder that will come back to a queue.
+    pub(super) fn later(&self, queue: &str) -> i64 {
+        self.entries().later.get(queue).copied().unwrap_or_default()
     }
 
     pub(super) fn published(&self) -> Vec<Message> {
@@ -212,6 +218,8 @@ impl Observer for Log {
             id: run.id.map(str::to_owned),
             attempt: run.attempt,
             failed,
+            at: self.clock.now(),
+            took: run.took,
         });
         drop(entries);
         self.say(run.id, &format!("{}, attempt {} of {}: {}", run.handler, run.attempt, run.of, run.end));

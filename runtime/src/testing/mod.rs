@@ -14,7 +14,7 @@ mod wire;
 #[doc(inline)]
 pub use crate::__conformance_suite as conformance_suite;
 
-use std::{collections::BTreeSet, fmt, panic::Location, sync::Arc};
+use std::{collections::BTreeSet, fmt, panic::Location, sync::Arc, time::SystemTime};
 
 pub use clock::TestClock;
 pub use dead::DeadLetter;
@@ -64,36 +64,110 @@ pub fn start_on(place: impl Into<Place>, services: impl Services) -> impl Future
 pub struct Test {
     ground: Ground,
     log: Arc<Log>,
-    services: Vec<Running>,
+    ours: Ours,
     /// The service that publishes for the test.
     tester: Running,
-    /// The queues of the services' plans.
-    queues: BTreeSet<String>,
     /// Of each handler's queue, what was there when all had settled last.
     dead: Vec<DeadLetter>,
+}
+
+/// The services under test.
+#[derive(Default)]
+struct Ours {
+    services: Vec<Running>,
+    /// Which of them were stopped, by their positions.
+    stopped: BTreeSet<usize>,
+    /// The queues of the services' plans.
+    queues: BTreeSet<String>,
+    /// The handlers of all services that were ever started: queue and name.
+    handlers: BTreeSet<(String, String)>,
+}
+
+impl Ours {
+    async fn start(
+        &mut self,
+        service: Service,
+        ground: &Ground,
+        log: &Arc<Log>,
+    ) -> Result<(), Box<dyn std::error::Error>> {
+        let queues: BTreeSet<String> = service.topology()?.queues.into_iter().map(|queue| queue.name).collect();
+        let observer = Arc::clone(log);
+        let service = service.observer(move |run: &Run<'_>| observer.ran(run));
+        let running = ground.prepare(service, log).start().await?;
+        for shown in running.health().subscriptions {
+            if !queues.contains(&shown.queue) {
+                log.is_broadcast(shown.queue.clone());
+            }
+            self.handlers.insert((shown.queue, shown.handler));
+        }
+        self.queues.extend(queues);
+        self.services.push(running);
+        Ok(())
+    }
+
+    /// Those that were not stopped.
+    fn running(&self) -> impl Iterator<Item = &Running> {
+        let running = self.services.iter().enumerate().filter(|(position, _)| !self.stopped.contains(position));
+        running.map(|(_, running)| running)
+    }
+
+    /// The queues that handlers take from.
+    fn consumed(&self) -> BTreeSet<String> {
+        self.running().flat_map(|running| running.health().subscriptions).map(|shown| shown.queue).collect()
+    }
+
+    /// The queues of handlers.
+    fn work(&self) -> BTreeSet<&str> {
+        self.handlers.iter().map(|(queue, _)| queue.as_str()).collect()
+    }
 }
 
 impl Test {
     async fn start(place: Place, services: Vec<Service>) -> Result<Self, Box<dyn std::error::Error>> {
         let ground = Ground::new(place)?;
         let log = Arc::new(Log::new(ground.clock()));
-        let mut running = Vec::with_capacity(services.len());
-        let mut queues = BTreeSet::new();
+        let mut ours = Ours::default();
         for service in services {
-            queues.extend(service.topology()?.queues.into_iter().map(|queue| queue.name));
-            let observer = Arc::clone(&log);
-            let service = service.observer(move |run: &Run<'_>| observer.ran(run));
-            running.push(ground.prepare(service, &log).start().await?);
-        }
-        for shown in running.iter().flat_map(|running| running.health().subscriptions) {
-            if !queues.contains(&shown.queue) {
-                log.is_broadcast(shown.queue);
-            }
+            ours.start(service, &ground, &log).await?;
         }
         // Last, so that an event of its own that nobody listens to is known as such.
         let tester = Service::new(TESTER).publishes::<AnyEvent>().unrouted(Unrouted::Fail);
         let tester = ground.prepare(tester, &log).start().await?;
-        Ok(Self { ground, log, services: running, tester, queues, dead: Vec::new() })
+        Ok(Self { ground, log, ours, tester, dead: Vec::new() })
+    }
+
+    /// Starts one more service: another, or one that was [stopped](Self::stop) and comes back as a new process does.
+    ///
+    /// # Panics
+    /// It cannot start.
+    #[track_caller]
+    pub fn begin(&mut self, service: Service) -> impl Future<Output = ()> {
+        let caller = Location::caller();
+        async move {
+            if let Err(error) = self.ours.start(service, &self.ground, &self.log).await {
+                panic!("{caller}: {error}");
+            }
+        }
+    }
+
+    /// Stops a service, by its place among those that were started. What comes to its queues then stays there, and nothing
+    /// waits for it.
+    ///
+    /// # Panics
+    /// There are not so many, or it does not end well.
+    #[track_caller]
+    pub fn stop(&mut self, position: usize) -> impl Future<Output = ()> {
+        let caller = Location::caller();
+        // At the caller's line, if there is none.
+        let _ = self.running(position);
+        async move {
+            if let Some(running) = self.ours.services.get(position)
+                && let Err(error) = running.shutdown().await
+            {
+                panic!("{caller}: {error}");
+            }
+            self.ours.stopped.insert(position);
+        }
     }
 
     /// Publishes an event as the service `test`, and gives its id.
@@ -146,6 +220,17 @@ impl Test {
         self.ground.broker()
     }
 
+    /// The test's time, which is also its services' and the memory broker's.
+    #[must_use]
+    pub fn now(&self) -> SystemTime {
+        self.ground.clock().now()
+    }
+
+    /// The queues that its services' plans have, without those that exist only as long as their consumer.
+    pub fn queues(&self) -> impl Iterator<Item = &str> {
+        self.ours.queues.iter().map(String::as_str)
+    }
+
     /// A running service, by its place among those that were started.
     ///
     /// # Panics
@@ -153,9 +238,9 @@ impl Test {
     #[track_caller]
     #[must_use]
     pub fn running(&self, position: usize) -> &Running {
-        match self.services.get(position) {
+        match self.ours.services.get(position) {
             Some(running) => running,
-            None => panic!("there are {} services, and none at position {position}", self.services.len()),
+            None => panic!("there are {} services, and none at position {position}", self.ours.services.len()),
         }
     }
 
@@ -245,7 +330,7 @@ impl Test {
     pub fn shutdown(self) -> impl Future<Output = ()> {
         let caller = Location::caller();
         async move {
-            for running in self.services.iter().chain([&self.tester]) {
+            for running in self.ours.running().chain([&self.tester]) {
                 if let Err(error) = running.shutdown().await {
                     panic!("{caller}: {error}");
                 }
@@ -256,12 +341,12 @@ impl Test {
     /// The queue of a handler, named by itself or by its queue.
     #[track_caller]
     fn queue_of(&self, handler: &str) -> String {
-        let subscriptions = || self.services.iter().flat_map(|running| running.health().subscriptions);
-        let mut found: Vec<String> = subscriptions()
-            .filter(|shown| shown.handler == handler || shown.queue == handler)
-            .map(|shown| shown.queue)
-            .collect();
-        match (found.pop(), found.is_empty()) {
+        if self.ours.work().contains(handler) {
+            return handler.to_owned();
+        }
+        let named = |(_, name): &&(String, String)| name == handler;
+        let mut found: BTreeSet<&str> = self.ours.handlers.iter().filter(named).map(|(queue, _)| &**queue).collect();
+        match (found.pop_last().map(str::to_owned), found.is_empty()) {
             (Some(queue), true) => queue,
             (Some(_), false) => panic!("several services have a handler `{handler}`; name its queue: {}", self.known()),
             (None, _) => panic!("there is no handler `{handler}`; the handlers are {}", self.known()),
@@ -270,8 +355,8 @@ impl Test {
 
     /// The handlers' names, with their queues.
     fn known(&self) -> String {
-        let shown = self.services.iter().flat_map(|running| running.health().subscriptions);
-        let names: Vec<String> = shown.map(|shown| format!("`{}` ({})", shown.handler, shown.queue)).collect();
+        let names = self.ours.handlers.iter().map(|(queue, name)| format!("`{name}` ({queue})"));
+        let names: Vec<String> = names.collect();
         if names.is_empty() { "none".to_owned() } else { names.join(", ") }
     }
 }
@@ -287,6 +372,6 @@ impl Drop for Test {
 
 impl fmt::Debug for Test {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Test").field("services", &self.services).finish_non_exhaustive()
+        f.debug_struct("Test").field("services", &self.ours.services).finish_non_exhaustive()
     }
 }

@@ -50,6 +50,46 @@ impl Test {
         }
     }
 
+    /// Waits for something of the test's own (a handler's record, a message at another client), and has the time that this
+    /// takes pass as [`settled`](Self::settled) does: on the memory broker the clock is moved to what is due next as soon as
+    /// nothing else is to be done, and no further than it must.
+    ///
+    /// # Panics
+    /// On the memory broker, as `settled` does, also when nothing is left that could happen.
+    #[track_caller]
+    pub fn until<T>(&self, wanted: impl Future<Output = T>) -> impl Future<Output = T> {
+        let caller = Location::caller();
+        async move {
+            if matches!(self.ground, Ground::Broker(_)) {
+                return wanted.await;
+            }
+            tokio::select! {
+                // First, so that the clock stands still once it is there; and to its end, where it could go on.
+                biased;
+                wanted = tokio::task::unconstrained(wanted) => wanted,
+                reason = self.drive() => panic!("{caller}: it does not come: {reason}"),
+            }
+        }
+    }
+
+    /// Lets time pass for ever, until it looks as if nothing more would happen.
+    async fn drive(&self) -> String {
+        let (mut seen, mut moved) = (*self.log.changes().borrow(), Instant::now());
+        loop {
+            if let Err(reason) = self.settle().await {
+                return reason;
+            }
+            let now = *self.log.changes().borrow();
+            if now != seen {
+                (seen, moved) = (now, Instant::now());
+            }
+            if moved.elapsed() > PATIENCE {
+                return format!("nothing has been left to be done for {PATIENCE:?}");
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
     async fn settle(&self) -> Result<(), String> {
         let mut changes = self.log.changes();
         let begun = *changes.borrow_and_update();
@@ -78,7 +118,12 @@ impl Test {
                 }
                 Left::Until(time) => {
                     still = None;
-                    self.pass(time);
+                    // Whoever waits beside us sees what has happened before more does.
+                    tokio::task::yield_now().await;
+                    let left = self.left().await.map_err(|error| error.to_string())?;
+                    if matches!(left, Left::Until(again) if again == time) {
+                        self.pass(time);
+                    }
                     continue;
                 }
             }
@@ -98,7 +143,7 @@ impl Test {
 
     /// What is still to be done.
     async fn left(&self) -> Result<Left, TransportError> {
-        for running in self.services.iter().chain([&self.tester]) {
+        for running in self.ours.running().chain([&self.tester]) {
             let health = running.health();
             if !health.is_ready() {
                 return Ok(Left::Something(format!("a service is not ready: {health:?}")));
@@ -114,7 +159,7 @@ impl Test {
         }
         match &self.ground {
             Ground::Memory { memory, .. } => {
-                if let Some(what) = memory.in_flight(self.log.in_hand.load(Ordering::Relaxed)) {
+                if let Some(what) = memory.in_flight(self.log.in_hand.load(Ordering::Relaxed), &self.ours.consumed()) {
                     return Ok(Left::Something(what));
                 }
                 let due = [memory.next_expiry(), asleep].into_iter().flatten().min();
@@ -129,14 +174,19 @@ impl Test {
 
     /// What the queues of the services hold that will be handled.
     async fn left_on_the_broker(&self) -> Result<Left, TransportError> {
-        let later = self.log.later.load(Ordering::Relaxed);
-        if later > 0 {
-            return Ok(Left::Something(format!("{later} retries are in the delay ladder")));
+        let (work, consumed) = (self.ours.work(), self.ours.consumed());
+        for queue in &consumed {
+            let later = self.log.later(queue);
+            if later > 0 {
+                return Ok(Left::Something(format!("{later} retries for {queue} are in the delay ladder")));
+            }
         }
         let clock = self.ground.clock();
         let connection = self.ground.transport().connect("test looking", &clock).await?;
         let mut left = Left::Nothing;
-        for queue in self.queues.iter().filter(|queue| moves_on(queue)) {
+        // What waits for a service that was stopped waits for nothing that will happen.
+        let idle = |queue: &str| work.contains(queue) && !consumed.contains(queue);
+        for queue in self.queues().filter(|queue| moves_on(queue) && !idle(queue)) {
             let count = connection.count(queue).await?;
             if count > 0 {
                 left = Left::Something(format!("{count} messages wait in {queue}"));

@@ -1,8 +1,11 @@
 //! What a test must know of a memory broker.
 
-use std::time::SystemTime;
+use std::{collections::BTreeSet, time::SystemTime};
 
 use super::{Memory, state::State};
+
+/// How the names begin of queues that are a connection's own: those of broadcast handlers.
+const OWN: &str = "amq.gen-";
 
 impl Memory {
     /// Does what is due by now.
@@ -23,15 +26,20 @@ impl Memory {
         self.shared.with(|state, _| *state = State::default());
     }
 
-    /// Says what the broker's next step would be without any time passing, if there is one, where `in_hand` deliveries
-    /// are known to have arrived.
-    pub(crate) fn in_flight(&self, in_hand: usize) -> Option<String> {
+    /// Says what would happen next without any time passing, if there is something, in queues whose consumers are known:
+    /// `in_hand` of their deliveries have arrived, and the `served` queues have a consumer or will soon have one again.
+    /// What others hold or leave in queues of theirs may stay there.
+    pub(crate) fn in_flight(&self, in_hand: usize, served: &BTreeSet<String>) -> Option<String> {
         self.shared.with(|state, _| {
             let mut unacked = 0;
             for (name, queue) in state.queues() {
+                let is_own = name.starts_with(OWN);
+                if !is_own && !served.contains(name) {
+                    continue;
+                }
                 unacked += queue.unacked;
-                if queue.consumers > 0 && queue.ready > 0 {
-                    return Some(format!("{} messages wait in {name}, which has a consumer", queue.ready));
+                if queue.ready > 0 && (queue.consumers > 0 || !is_own) {
+                    return Some(format!("{} messages wait for the consumer of {name}", queue.ready));
                 }
             }
             (unacked > in_hand).then(|| format!("{} deliveries are on their way", unacked - in_hand))
