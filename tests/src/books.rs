@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
-use crate::{DEADLINE, TestBroker};
+use rabbitry::testing::Test;
+
+use crate::{DEADLINE, Stranger, TestBroker, queues, stop_all};
 
 /// How many messages are where, by the broker's own account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,23 +52,51 @@ impl Books {
         }
     }
 
+    /// Shuts down the services of a test, whichever broker it is on, and reads the books of that.
+    pub async fn after(mut test: Test) -> Self {
+        stop_all(&mut test).await;
+        let books = Self::of(&test).await;
+        test.shutdown().await;
+        books
+    }
+
+    /// Reads those of a test's broker, as [`read`](Self::read) does.
+    pub async fn of(test: &Test) -> Self {
+        let stranger = Stranger::on(&test.broker()).await;
+        let mut last = None;
+        loop {
+            let mut now = Self::default();
+            for name in queues(test).await {
+                now.add(&name, stranger.count_if_any(&name).await.unwrap_or_default());
+            }
+            if last == Some(now) {
+                return now;
+            }
+            last = Some(now);
+        }
+    }
+
     async fn once(broker: &TestBroker) -> Self {
         // The statistics of rabbitmqctl and of the management plugin are seconds late; a passive declaration asks the
         // queue itself.
         let client = broker.client().await;
         let mut books = Self::default();
         for name in broker.queues().await {
-            let messages = client.count(&name).await.unwrap_or_default() as usize;
-            if name == "rabbitry.v1.undeliverable" {
-                books.undeliverable += messages;
-            } else if name.ends_with(".dead") {
-                books.dead += messages;
-            } else {
-                books.waiting += messages;
-            }
+            books.add(&name, client.count(&name).await.unwrap_or_default().into());
         }
         client.close().await;
         books
+    }
+
+    fn add(&mut self, queue: &str, messages: u64) {
+        let of_its_kind = if queue == "rabbitry.v1.undeliverable" {
+            &mut self.undeliverable
+        } else if queue.ends_with(".dead") {
+            &mut self.dead
+        } else {
+            &mut self.waiting
+        };
+        *of_its_kind += usize::try_from(messages).expect("they are counted in memory");
     }
 
     /// Checks that every delivery that was published is handled, or waiting, or dead, or undeliverable.

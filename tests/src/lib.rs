@@ -30,8 +30,8 @@ pub use clock::HeldClock;
 pub use numbers::{assert_all, assert_each_once, note, number, numbered, publish_numbers};
 pub use plan::Plan;
 pub use record::Record;
-pub use services::{any, stop};
-pub use stranger::{Stranger, integer, json, text, texts};
+pub use services::{any, queues, stop, stop_all};
+pub use stranger::{Stranger, id, integer, json, text, texts};
 
 /// How long anything may take that is expected to happen. Generous, since it is only waited out by a failure.
 pub const DEADLINE: Duration = Duration::from_secs(90);

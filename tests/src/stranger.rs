@@ -3,9 +3,9 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use rabbitry::{
-    Broker, Clock, SystemClock, Topology,
-    topology::{Arguments, Binding, Destination, Queue, QueueType},
-    transport::{Confirmed, Connection, ConsumeChannel, Delivery, HeaderValue, Message, Properties, Settlement},
+    Broker, Clock, Exchange, ExchangeKind, SystemClock, Topology,
+    topology::{Argument, Binding, Destination, Queue, QueueType},
+    transport::{Confirmed, Connection, ConsumeChannel, Delivery, HeaderValue, Message, Properties, Settlement, TransportError},
 };
 
 use crate::within;
@@ -25,13 +25,37 @@ impl Stranger {
         Self { connection }
     }
 
+    /// Declares an exchange.
+    pub async fn declare_exchange(&self, name: &str, kind: ExchangeKind) {
+        let mut topology = Topology::default();
+        topology.exchanges.push(Exchange::named(name, kind));
+        self.declare(&topology).await;
+    }
+
     /// Declares a queue and binds it.
     pub async fn declare_queue(&self, name: &str, kind: QueueType, exchange: &str, key: &str) {
+        self.declare_queue_with(name, kind, &[], Some((exchange, key))).await;
+    }
+
+    /// Declares a queue with arguments, and binds it to an exchange by a key if there is one.
+    pub async fn declare_queue_with(
+        &self,
+        name: &str,
+        kind: QueueType,
+        arguments: &[(&str, Argument)],
+        binding: Option<(&str, &str)>,
+    ) {
         let mut topology = Topology::default();
-        topology.queues.push(Queue::named(name, kind, Arguments::new()));
-        topology.bindings.push(Binding::new(exchange, Destination::Queue(name.to_owned()), key));
-        let declared = self.connection.declare(&topology, rabbitry::TopologyMode::Declare);
-        within("declaring", declared).await.expect("the queue is declared");
+        let arguments = arguments.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        topology.queues.push(Queue::named(name, kind, arguments));
+        let destination = || Destination::Queue(name.to_owned());
+        topology.bindings.extend(binding.map(|(exchange, key)| Binding::new(exchange, destination(), key)));
+        self.declare(&topology).await;
+    }
+
+    async fn declare(&self, topology: &Topology) {
+        let declared = self.connection.declare(topology, rabbitry::TopologyMode::Declare);
+        within("declaring", declared).await.expect("all of it is declared");
     }
 
     /// Publishes a message, and returns once it is confirmed.
@@ -85,13 +109,28 @@ impl Stranger {
 
     /// How many messages wait in a queue.
     pub async fn count(&self, queue: &str) -> u64 {
-        self.connection.count(queue).await.expect("the queue is there")
+        self.count_if_any(queue).await.expect("the queue is there")
+    }
+
+    /// The same; `None` if there is no such queue, or if it is a connection's own.
+    pub async fn count_if_any(&self, queue: &str) -> Option<u64> {
+        match within("counting", self.connection.count(queue)).await {
+            Ok(count) => Some(count),
+            Err(TransportError::Refused { code: 404 | 405, .. }) => None,
+            Err(error) => panic!("counting {queue}: {error}"),
+        }
     }
 }
 
 async fn next(channel: &mut Box<dyn ConsumeChannel>) -> Delivery {
     let next = std::future::poll_fn(|context| channel.poll_next(context)).await;
     next.expect("the channel lives").expect("the consumer goes on")
+}
+
+/// A message's id; empty if it has none.
+#[must_use]
+pub fn id(message: &Message) -> String {
+    message.properties.message_id.clone().unwrap_or_default()
 }
 
 /// A header's text; empty if there is none, or if it is no text.

@@ -63,9 +63,9 @@ impl Test {
         let clock = self.ground.clock();
         let connection = self.ground.transport().connect("test looking", &clock).await?;
         let mut letters = Vec::new();
-        for shown in self.services.iter().flat_map(|running| running.health().subscriptions) {
-            let messages = look(&connection, &format!("{}.dead", shown.queue)).await?;
-            letters.extend(messages.into_iter().map(|message| DeadLetter::of(&shown.queue, message)));
+        for (_, queue) in &self.handlers {
+            let messages = look(&connection, &format!("{queue}.dead")).await?;
+            letters.extend(messages.into_iter().map(|message| DeadLetter::of(queue, message)));
         }
         connection.close().await;
         Ok(letters)

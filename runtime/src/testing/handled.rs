@@ -1,6 +1,6 @@
 //! What a handler did.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::log::Ended;
 use crate::{Reason, observe::Next};
@@ -28,13 +28,15 @@ pub struct HandlerRun {
     pub failure: Option<(Reason, String)>,
     /// What followed a failure.
     pub next: Option<Next>,
+    /// When it ended, by the test's clock.
+    pub ended: SystemTime,
 }
 
 impl Handled {
     pub(super) fn of(handler: &str, runs: Vec<Ended>) -> Self {
         let run = |run: Ended| {
             let (failure, next) = run.failed.map(|(reason, error, next)| ((reason, error), next)).unzip();
-            HandlerRun { event: run.event, id: run.id, attempt: run.attempt, failure, next }
+            HandlerRun { event: run.event, id: run.id, attempt: run.attempt, failure, next, ended: run.at }
         };
         Self { handler: handler.to_owned(), runs: runs.into_iter().map(run).collect() }
     }

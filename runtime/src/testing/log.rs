@@ -68,6 +68,7 @@ pub(super) struct Ended {
     pub(super) id: Option<String>,
     pub(super) attempt: u32,
     pub(super) failed: Option<(Reason, String, Next)>,
+    pub(super) at: SystemTime,
 }
 
 impl Log {
@@ -212,6 +213,7 @@ impl Observer for Log {
             id: run.id.map(str::to_owned),
             attempt: run.attempt,
             failed,
+            at: self.clock.now(),
         });
         drop(entries);
         self.say(run.id, &format!("{}, attempt {} of {}: {}", run.handler, run.attempt, run.of, run.end));

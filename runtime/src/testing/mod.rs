@@ -11,7 +11,7 @@ mod place;
 mod settled;
 mod wire;
 
-use std::{collections::BTreeSet, fmt, panic::Location, sync::Arc};
+use std::{collections::BTreeSet, fmt, panic::Location, sync::Arc, time::SystemTime};
 
 pub use clock::TestClock;
 pub use dead::DeadLetter;
@@ -65,6 +65,8 @@ pub struct Test {
     tester: Running,
     /// The queues of the services' plans.
     queues: BTreeSet<String>,
+    /// The handlers of all services that there were: their names and their queues.
+    handlers: BTreeSet<(String, String)>,
     /// Of each handler's queue, what was there when all had settled last.
     dead: Vec<DeadLetter>,
 }
@@ -74,22 +76,59 @@ impl Test {
         let ground = Ground::new(place)?;
         let log = Arc::new(Log::new(ground.clock()));
         let mut running = Vec::with_capacity(services.len());
-        let mut queues = BTreeSet::new();
+        let (mut queues, mut handlers) = (BTreeSet::new(), BTreeSet::new());
         for service in services {
-            queues.extend(service.topology()?.queues.into_iter().map(|queue| queue.name));
-            let observer = Arc::clone(&log);
-            let service = service.observer(move |run: &Run<'_>| observer.ran(run));
-            running.push(ground.prepare(service, &log).start().await?);
-        }
-        for shown in running.iter().flat_map(|running| running.health().subscriptions) {
-            if !queues.contains(&shown.queue) {
-                log.is_broadcast(shown.queue);
-            }
+            let begun = Begun::new(service, &ground, &log).await?;
+            running.push(begun.running);
+            queues.extend(begun.queues);
+            handlers.extend(begun.handlers);
         }
         // Last, so that an event of its own that nobody listens to is known as such.
         let tester = Service::new(TESTER).publishes::<AnyEvent>().unrouted(Unrouted::Fail);
         let tester = ground.prepare(tester, &log).start().await?;
-        Ok(Self { ground, log, services: running, tester, queues, dead: Vec::new() })
+        Ok(Self { ground, log, services: running, tester, queues, handlers, dead: Vec::new() })
+    }
+
+    /// Starts one more service, or one more instance of a service, and returns when it consumes. It is the last of the
+    /// [services](Self::services) then.
+    ///
+    /// # Panics
+    /// It cannot start.
+    #[track_caller]
+    pub fn start_another(&mut self, service: Service) -> impl Future<Output = ()> {
+        let caller = Location::caller();
+        async move {
+            match Begun::new(service, &self.ground, &self.log).await {
+                Ok(begun) => {
+                    self.services.push(begun.running);
+                    self.queues.extend(begun.queues);
+                    self.handlers.extend(begun.handlers);
+                }
+                Err(error) => panic!("{caller}: {error}"),
+            }
+        }
+    }
+
+    /// Takes a service out of the test, by its place among the [services](Self::services); those behind it move up. It runs
+    /// on until it is shut down or dropped, but [`settled`](Self::settled) and [`shutdown`](Self::shutdown) have nothing to do
+    /// with it any more, nor with what waits for it alone.
+    ///
+    /// ```
+    /// # use rabbitry::{Service, testing};
+    /// # async fn check(inventory: fn() -> Service) {
+    /// let mut test = testing::start(inventory()).await;
+    /// // A restart: the instance ends well, and another takes its place.
+    /// test.take(0).shutdown().await.unwrap();
+    /// test.start_another(inventory()).await;
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    /// There are not so many.
+    #[track_caller]
+    pub fn take(&mut self, position: usize) -> Running {
+        self.assert_position(position);
+        self.services.remove(position)
     }
 
     /// Publishes an event as the service `test`, and gives its id.
@@ -142,17 +181,37 @@ impl Test {
         self.ground.broker()
     }
 
-    /// A running service, by its place among those that were started.
+    /// A running service, by its place among the [services](Self::services).
     ///
     /// # Panics
     /// There are not so many.
     #[track_caller]
     #[must_use]
     pub fn running(&self, position: usize) -> &Running {
-        match self.services.get(position) {
-            Some(running) => running,
-            None => panic!("there are {} services, and none at position {position}", self.services.len()),
+        self.assert_position(position);
+        &self.services[position]
+    }
+
+    /// The running services, in the order in which they were started.
+    #[must_use]
+    pub fn services(&self) -> &[Running] {
+        &self.services
+    }
+
+    /// The names of the queues: of all that there are on the memory broker; on RabbitMQ, which does not tell, of those in
+    /// the services' plans.
+    #[must_use]
+    pub fn queues(&self) -> BTreeSet<String> {
+        match &self.ground {
+            Ground::Memory { memory, .. } => memory.queues(),
+            Ground::Broker(_) => self.queues.clone(),
         }
+    }
+
+    /// The time by the test's clock, which the services have, too.
+    #[must_use]
+    pub fn now(&self) -> SystemTime {
+        self.ground.clock().now()
     }
 
     /// The events of a type that were published so far, each once, in the order of their confirms: by services, and by the
@@ -249,16 +308,23 @@ impl Test {
         }
     }
 
+    #[track_caller]
+    fn assert_position(&self, position: usize) {
+        let count = self.services.len();
+        assert!(position < count, "there are {count} services, and none at position {position}");
+    }
+
     /// The queue of a handler, named by itself or by its queue.
     #[track_caller]
     fn queue_of(&self, handler: &str) -> String {
-        let subscriptions = || self.services.iter().flat_map(|running| running.health().subscriptions);
-        let mut found: Vec<String> = subscriptions()
-            .filter(|shown| shown.handler == handler || shown.queue == handler)
-            .map(|shown| shown.queue)
+        let mut found: Vec<&String> = self
+            .handlers
+            .iter()
+            .filter(|(name, queue)| name == handler || queue == handler)
+            .map(|(_, queue)| queue)
             .collect();
         match (found.pop(), found.is_empty()) {
-            (Some(queue), true) => queue,
+            (Some(queue), true) => queue.clone(),
             (Some(_), false) => panic!("several services have a handler `{handler}`; name its queue: {}", self.known()),
             (None, _) => panic!("there is no handler `{handler}`; the handlers are {}", self.known()),
         }
@@ -266,9 +332,34 @@ impl Test {
 
     /// The handlers' names, with their queues.
     fn known(&self) -> String {
-        let shown = self.services.iter().flat_map(|running| running.health().subscriptions);
-        let names: Vec<String> = shown.map(|shown| format!("`{}` ({})", shown.handler, shown.queue)).collect();
+        let names: Vec<String> = self.handlers.iter().map(|(handler, queue)| format!("`{handler}` ({queue})")).collect();
         if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+    }
+}
+
+/// A service that was started for a test.
+struct Begun {
+    running: Running,
+    /// The queues of its plan.
+    queues: Vec<String>,
+    /// Its handlers' names, with their queues.
+    handlers: Vec<(String, String)>,
+}
+
+impl Begun {
+    async fn new(service: Service, ground: &Ground, log: &Arc<Log>) -> Result<Self, Box<dyn std::error::Error>> {
+        let queues: Vec<String> = service.topology()?.queues.into_iter().map(|queue| queue.name).collect();
+        let observer = Arc::clone(log);
+        let service = service.observer(move |run: &Run<'_>| observer.ran(run));
+        let running = ground.prepare(service, log).start().await?;
+        let shown = running.health().subscriptions.into_iter();
+        let handlers: Vec<(String, String)> = shown.map(|shown| (shown.handler, shown.queue)).collect();
+        for (_, queue) in &handlers {
+            if !queues.contains(queue) {
+                log.is_broadcast(queue.clone());
+            }
+        }
+        Ok(Self { running, queues, handlers })
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a test must know of a memory broker.
 
-use std::time::SystemTime;
+use std::{collections::BTreeSet, time::SystemTime};
 
 use super::{Memory, state::State};
 
@@ -23,6 +23,11 @@ impl Memory {
             }
             (unacked > in_hand).then(|| format!("{} deliveries are on their way", unacked - in_hand))
         })
+    }
+
+    /// The names of all queues.
+    pub(crate) fn queues(&self) -> BTreeSet<String> {
+        self.shared.with(|state, _| state.queues().map(|(name, _)| name.to_owned()).collect())
     }
 
     /// When the next message expires that waits for that.
