@@ -82,6 +82,11 @@ impl Stranger {
         self.next(queue, count, true).await
     }
 
+    /// The same, and what came in the messages alone.
+    pub async fn take(&self, queue: &str, count: usize) -> Vec<Message> {
+        self.receive(queue, count).await.into_iter().map(|delivery| delivery.message).collect()
+    }
+
     /// Looks at the next `count` messages of a queue and gives them back.
     pub async fn look(&self, queue: &str, count: usize) -> Vec<Delivery> {
         self.next(queue, count, false).await

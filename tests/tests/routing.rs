@@ -161,7 +161,7 @@ async fn a_failing_broadcast_is_retried_in_its_process_and_then_dead(place: Plac
     publish_numbers(&test.publisher(), "price", 0..2).await;
     test.settled().await;
     let stranger = Stranger::on(&test.broker()).await;
-    let dead = stranger.receive("cache.price.dead", 1).await.remove(0).message;
+    let dead = stranger.take("cache.price.dead", 1).await.remove(0);
     assert_eq!(json(&dead)["data"], 1);
     assert_eq!(integer(&dead, "rabbitry-attempt"), Some(3));
     assert_eq!(text(&dead, "rabbitry-handler"), "price");
@@ -276,7 +276,7 @@ async fn a_failing_event_of_a_joined_queue_is_retried_and_dead_lettered(place: P
     test.start_another(Service::new("billing").delays("team.delay").subscription(subscription)).await;
     stranger.publish("legacy", "order", Default::default(), b"1").await;
     test.settled().await;
-    let dead = stranger.receive("billing.in.dead", 1).await.remove(0).message;
+    let dead = stranger.take("billing.in.dead", 1).await.remove(0);
     assert_eq!(tries.all(), [1, 2]);
     assert_eq!(&dead.body[..], b"1");
     let queues = queues(&test).await;
