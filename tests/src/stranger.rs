@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use rabbitry::{
     Broker, Clock, Exchange, ExchangeKind, SystemClock, Topology,
     topology::{Argument, Binding, Destination, Queue, QueueType},
-    transport::{Confirmed, Connection, ConsumeChannel, Delivery, HeaderValue, Message, Properties, Settlement, TransportError},
+    transport::{
+        Confirmed, Connection, ConsumeChannel, Delivery, HeaderValue, Message, Properties, Returned, Settlement,
+        TransportError,
+    },
 };
 
 use crate::within;
@@ -58,16 +61,33 @@ impl Stranger {
         within("declaring", declared).await.expect("all of it is declared");
     }
 
-    /// Publishes a message, and returns once it is confirmed.
+    /// Publishes a message, and returns once it is confirmed and in a queue at least.
     pub async fn publish(&self, exchange: &str, routing_key: &str, properties: Properties, body: &[u8]) {
+        let answer = self.send(exchange, routing_key, properties, body).await;
+        assert!(matches!(answer, (Confirmed::Ack, None)), "not stored: {answer:?}");
+    }
+
+    /// Publishes a message that no queue is bound for.
+    pub async fn publish_unheard(&self, exchange: &str, routing_key: &str, properties: Properties, body: &[u8]) {
+        let answer = self.send(exchange, routing_key, properties, body).await;
+        assert!(matches!(answer, (Confirmed::Ack, Some(_))), "not returned: {answer:?}");
+    }
+
+    async fn send(
+        &self,
+        exchange: &str,
+        routing_key: &str,
+        properties: Properties,
+        body: &[u8],
+    ) -> (Confirmed, Option<Returned>) {
         let (exchange, routing_key) = (exchange.to_owned(), routing_key.to_owned());
         let message = Message { exchange, routing_key, properties, body: body.to_vec().into() };
         let mut channel = self.connection.publish_channel().await.expect("a channel opens");
         let mut written = channel.write(vec![(&message, true)]).await;
         let confirm = written.remove(0).expect("it is written");
         let answer = within("a confirm", confirm).await.expect("the broker answers");
-        assert!(matches!(answer, (Confirmed::Ack, None)), "not stored: {answer:?}");
         channel.close().await.expect("the channel closes");
+        answer
     }
 
     /// Publishes an event without an envelope: a JSON body, its id, and its name as the routing key.

@@ -10,13 +10,11 @@
 use std::time::Duration;
 
 use rabbitry::{
-    AnyEvent, Attempt, DecodeError, EventSet, HandlerError, Metadata, Publisher, QueueType, RetryPolicy, Service, State,
-    Subscription, Subscriptions, event,
+    AnyEvent, Attempt, DecodeError, EventSet, HandlerError, Metadata, Publisher, QueueType, RetryPolicy, Service,
+    State, Subscription, Subscriptions, event,
     handler::{Argument, MissingResource, Outcome, Received, Resources},
     prelude::*,
-    subscribe, subscriptions,
-    testing,
-    topology,
+    subscribe, subscriptions, testing, topology,
 };
 use rabbitry_tests::{Books, Record, Stranger, id, json as content, on_both, text, within};
 use serde_json::{Value, json};

@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 
 use rabbitry::{
-    AnyEvent, Metadata, Publisher, QueueType, Service, Subscription, event,
-    testing,
+    AnyEvent, Metadata, Publisher, QueueType, Service, Subscription, event, testing,
     transport::{Message, Properties},
 };
 use rabbitry_tests::{Books, Record, Stranger, id, json as content, on_both, stop};

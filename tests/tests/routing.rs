@@ -204,7 +204,7 @@ async fn a_direct_exchange_is_joined(place: Place) {
         for number in ["1", "2", "3"] {
             stranger.publish("legacy", "ORDER", Default::default(), number.as_bytes()).await;
         }
-        stranger.publish("legacy", "order", Default::default(), b"4").await;
+        stranger.publish_unheard("legacy", "order", Default::default(), b"4").await;
     })
     .await;
 }
@@ -221,7 +221,7 @@ async fn a_headers_exchange_is_joined(place: Place) {
     };
     let prepare = async |stranger: &Stranger| stranger.declare_exchange("by-header", ExchangeKind::Headers).await;
     joined(place, prepare, options, async |stranger| {
-        stranger.publish("by-header", "", of_kind("other"), b"4").await;
+        stranger.publish_unheard("by-header", "", of_kind("other"), b"4").await;
         for number in ["1", "2", "3"] {
             stranger.publish("by-header", "", of_kind("order"), number.as_bytes()).await;
         }

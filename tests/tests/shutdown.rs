@@ -6,10 +6,7 @@ use std::{
 };
 
 use futures_util::{FutureExt, future::join_all};
-use rabbitry::{
-    AnyEvent, PublishError, QueueType, Service, Subscription,
-    testing,
-};
+use rabbitry::{AnyEvent, PublishError, QueueType, Service, Subscription, testing};
 use rabbitry_tests::{
     Books, Record, Stranger, any, assert_each_once, eventually, integer, json, note, number, numbered, on_both,
     publish_numbers, stop, within,

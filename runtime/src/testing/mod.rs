@@ -332,7 +332,8 @@ impl Test {
 
     /// The handlers' names, with their queues.
     fn known(&self) -> String {
-        let names: Vec<String> = self.handlers.iter().map(|(handler, queue)| format!("`{handler}` ({queue})")).collect();
+        let names: Vec<String> =
+            self.handlers.iter().map(|(handler, queue)| format!("`{handler}` ({queue})")).collect();
         if names.is_empty() { "none".to_owned() } else { names.join(", ") }
     }
 }
