@@ -28,15 +28,15 @@ pub struct HandlerRun {
     pub failure: Option<(Reason, String)>,
     /// What followed a failure.
     pub next: Option<Next>,
-    /// When it ended, by the test's clock.
-    pub ended: SystemTime,
+    /// When it began, by the test's clock.
+    pub began: SystemTime,
 }
 
 impl Handled {
     pub(super) fn of(handler: &str, runs: Vec<Ended>) -> Self {
         let run = |run: Ended| {
             let (failure, next) = run.failed.map(|(reason, error, next)| ((reason, error), next)).unzip();
-            HandlerRun { event: run.event, id: run.id, attempt: run.attempt, failure, next, ended: run.at }
+            HandlerRun { event: run.event, id: run.id, attempt: run.attempt, failure, next, began: run.began }
         };
         Self { handler: handler.to_owned(), runs: runs.into_iter().map(run).collect() }
     }

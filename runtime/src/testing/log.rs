@@ -68,7 +68,7 @@ pub(super) struct Ended {
     pub(super) id: Option<String>,
     pub(super) attempt: u32,
     pub(super) failed: Option<(Reason, String, Next)>,
-    pub(super) at: SystemTime,
+    pub(super) began: SystemTime,
 }
 
 impl Log {
@@ -199,6 +199,8 @@ impl Observer for Log {
             RunEnd::Failed { reason, error, next } => Some((reason, error.to_owned(), next)),
         };
         let key = (run.queue.to_owned(), run.id.map(str::to_owned));
+        let now = self.clock.now();
+        let began = now.checked_sub(run.took).unwrap_or(now);
         let mut entries = self.entries();
         match &failed {
             Some((_, _, Next::After(delay))) if entries.broadcast.contains(run.queue) => {
@@ -213,7 +215,7 @@ impl Observer for Log {
             id: run.id.map(str::to_owned),
             attempt: run.attempt,
             failed,
-            at: self.clock.now(),
+            began,
         });
         drop(entries);
         self.say(run.id, &format!("{}, attempt {} of {}: {}", run.handler, run.attempt, run.of, run.end));

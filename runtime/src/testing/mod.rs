@@ -110,8 +110,9 @@ impl Test {
     }
 
     /// Takes a service out of the test, by its place among the [services](Self::services); those behind it move up. It runs
-    /// on until it is shut down or dropped, but [`settled`](Self::settled) and [`shutdown`](Self::shutdown) have nothing to do
-    /// with it any more, nor with what waits for it alone.
+    /// on until it is shut down or dropped. [`shutdown`](Self::shutdown) leaves it alone, and [`settled`](Self::settled) waits
+    /// for what it has in hand, but not for it to be ready, nor for what no other service would take from its queues. Its
+    /// handlers can still be asked about.
     ///
     /// ```
     /// # use rabbitry::{Service, testing};
