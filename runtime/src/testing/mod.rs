@@ -128,7 +128,7 @@ impl Test {
     /// There are not so many.
     #[track_caller]
     pub fn take(&mut self, position: usize) -> Running {
-        self.assert_position(position);
+        assert!(position < self.services.len(), "{}", self.none_at(position));
         self.services.remove(position)
     }
 
@@ -189,8 +189,10 @@ impl Test {
     #[track_caller]
     #[must_use]
     pub fn running(&self, position: usize) -> &Running {
-        self.assert_position(position);
-        &self.services[position]
+        match self.services.get(position) {
+            Some(running) => running,
+            None => panic!("{}", self.none_at(position)),
+        }
     }
 
     /// The running services, in the order in which they were started.
@@ -309,10 +311,8 @@ impl Test {
         }
     }
 
-    #[track_caller]
-    fn assert_position(&self, position: usize) {
-        let count = self.services.len();
-        assert!(position < count, "there are {count} services, and none at position {position}");
+    fn none_at(&self, position: usize) -> String {
+        format!("there are {} services, and none at position {position}", self.services.len())
     }
 
     /// The queue of a handler, named by itself or by its queue.
