@@ -13,6 +13,13 @@ pub mod retry;
 mod service;
 mod subscription;
 #[cfg(feature = "testing")]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by a panic, and only tests run this"
+)]
 pub mod testing;
 mod time;
 pub mod topology;

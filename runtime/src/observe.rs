@@ -40,6 +40,8 @@ pub struct Run<'a> {
     pub event: &'a str,
     /// The event's id, if it has one.
     pub id: Option<&'a str>,
+    /// The event's `#[key]` as text, if it has one: what the event is about.
+    pub key: Option<&'a str>,
     /// The service that published it, if it says so.
     pub source: Option<&'a str>,
     /// Which attempt it was, from 1.

@@ -222,7 +222,9 @@ async fn blocking(work: impl FnOnce() + Send + 'static) {
     tokio::task::spawn_blocking(work).await.expect("the request is made");
 }
 
-fn is_4() -> bool {
+/// Whether the tests run on RabbitMQ 4.0, and not on 3.10.
+#[must_use]
+pub fn is_4() -> bool {
     std::env::var("RABBITMQ").is_ok_and(|line| line.starts_with('4'))
 }
 

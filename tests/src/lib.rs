@@ -22,7 +22,7 @@ struct Readme;
 use std::time::Duration;
 
 pub use books::Books;
-pub use broker::{Node, TestBroker};
+pub use broker::{Node, TestBroker, is_4};
 pub use cargo::{cargo, forget_the_test};
 pub use child::Child;
 pub use client::{Client, Header, Raw, table};

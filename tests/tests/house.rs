@@ -114,6 +114,20 @@ fn the_core_does_no_io_and_holds_no_clock() {
 }
 
 #[test]
+fn every_scenario_is_in_the_suite() {
+    let folder = root().join("runtime/src/testing/conformance");
+    let suite = fs::read_to_string(folder.join("suite.rs")).unwrap();
+    let listed: Vec<&str> = suite.lines().map(str::trim).collect();
+    for path in rust_files(&folder) {
+        for line in fs::read_to_string(&path).unwrap().lines() {
+            let Some(scenario) = line.strip_prefix("pub async fn ") else { continue };
+            let name = scenario.split('(').next().unwrap_or_default();
+            assert!(listed.contains(&name), "{}: `{name}` is not in the suite", path.display());
+        }
+    }
+}
+
+#[test]
 fn what_the_architecture_names_is_there() {
     let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
     for path in text.split('`').filter(|word| word.contains('/') && !word.contains(' ') && !word.contains('…')) {

@@ -24,10 +24,11 @@ fn free_port() -> u16 {
 #[test]
 fn the_commands_are_those_that_are_tested() {
     let commands = commands();
-    assert_eq!(commands[0], ["AMQP_URL=$(scripts/rabbitmq start shop) cargo run -p shop"]);
-    assert_eq!(commands[1].len(), 6);
-    assert_eq!(commands[2], ["./scripts/test.sh"]);
-    assert_eq!(commands.len(), 3);
+    assert_eq!(commands[0], ["cargo run -p shop -- --demo"]);
+    assert_eq!(commands[1], ["cargo run -p shop"]);
+    assert_eq!(commands[2].len(), 6);
+    assert_eq!(commands[3], ["./scripts/test.sh"]);
+    assert_eq!(commands.len(), 4);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -38,22 +39,12 @@ async fn a_pasted_order_is_confirmed_and_another_rejected() {
     // There is none on the first run.
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder).unwrap();
-    // The first build may take its time.
-    let built = tokio::task::spawn_blocking(|| cargo().args(["build", "-p", "shop"]).status().unwrap()).await.unwrap();
-    assert!(built.success(), "{built}");
-    // A relative path to the script and the package's name ask for the project's folder.
-    let mut bash = std::process::Command::new("bash");
-    forget_the_test(&mut bash);
-    let mut shop = Command::from(bash)
-        .args(["-c", &commands()[0][0].replace("$(scripts/rabbitmq start shop)", &broker.url())])
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap())
+    let mut shop = shop(commands()[1][0], &broker)
+        .await
         .env("ORDERS_ADDR", format!("127.0.0.1:{orders}"))
         .env("INVENTORY_ADDR", format!("127.0.0.1:{inventory}"))
         .env("ORDERS_DB", folder.join("orders.db"))
         .env("INVENTORY_DB", folder.join("inventory.db"))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(shop.stdout.take().unwrap()).lines();
@@ -72,7 +63,7 @@ async fn a_pasted_order_is_confirmed_and_another_rejected() {
     })
     .await;
     let here = |line: &str| line.replace(":8001", &format!(":{orders}")).replace(":8002", &format!(":{inventory}"));
-    let pasted: Vec<String> = commands()[1].iter().map(|line| here(line)).collect();
+    let pasted: Vec<String> = commands()[2].iter().map(|line| here(line)).collect();
     assert_eq!(printed, pasted);
     // Its log must not fill the pipe.
     tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
@@ -90,6 +81,55 @@ async fn a_pasted_order_is_confirmed_and_another_rejected() {
     Command::new("kill").args(["-TERM", &pid]).status().await.unwrap();
     let ended = within("the shop closes", shop.wait()).await.unwrap();
     assert!(ended.success(), "{ended}");
+}
+
+/// What the README shows of the demo is what the demo prints: the tables to the letter, and lines of the log but for times and ids.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_prints_what_is_shown() {
+    let broker = TestBroker::new().await;
+    let running = shop(commands()[0][0], &broker).await.output();
+    let output = within("the demo ends", running).await.unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{}\n{printed}", output.status);
+    let first = printed.lines().next().unwrap();
+    assert!(first.starts_with("The broker is RabbitMQ at ") && first.ends_with(", as AMQP_URL says."), "{first}");
+    let shown = README.split("```text\n…\n").nth(1).unwrap().split("```").next().unwrap();
+    let (shown_log, shown_tables) = shown.split_once("\nStock\n").unwrap();
+    let (printed_log, printed_tables) = printed.split_once("\nStock\n").unwrap();
+    assert_eq!(shown_tables, printed_tables);
+    let printed: Vec<_> = printed_log.lines().map(gist).collect();
+    let runs = shown_log.lines().filter(|line| *line != "…");
+    let missing: Vec<_> = runs.filter(|line| !printed.contains(&gist(line))).collect();
+    assert!(missing.is_empty(), "the README shows {missing:#?}, and printed is:\n{printed_log}");
+    assert!(shown_log.contains(" 1/4 ") && shown_log.contains(" 3/4 "), "it shows a retry");
+}
+
+/// A line of the log without the time, the id and the time taken; other lines as they are.
+fn gist(line: &str) -> Vec<&str> {
+    let words: Vec<_> = line.split_whitespace().collect();
+    match words[..] {
+        [_, event, key, _, ref rest @ .., _, "ms"] if line.contains(" → ") => [&[event, key], rest].concat(),
+        _ => words,
+    }
+}
+
+/// A command of the README that runs the shop on this broker.
+async fn shop(command: &str, broker: &TestBroker) -> Command {
+    // The first build may take its time.
+    let built = tokio::task::spawn_blocking(|| cargo().args(["build", "-p", "shop"]).status().unwrap()).await.unwrap();
+    assert!(built.success(), "{built}");
+    let mut bash = std::process::Command::new("bash");
+    forget_the_test(&mut bash);
+    let mut shop = Command::from(bash);
+    shop.args(["-c", command])
+        // The package's name asks for the project's folder.
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap())
+        .env("AMQP_URL", broker.url())
+        .env_remove("RUST_LOG")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true);
+    shop
 }
 
 /// Runs a command as somebody who pastes it, and reads the JSON that it prints.

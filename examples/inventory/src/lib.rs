@@ -9,14 +9,32 @@ use std::{env, net::SocketAddr, time::Duration};
 
 use anyhow::Context;
 use axum::Router;
-use rabbitry::Running;
-use tokio::net::TcpListener;
+use rabbitry::{Running, Service};
+use tokio::{net::TcpListener, sync::oneshot};
 
 pub use events::service;
 pub use store::{Stock, Taken};
 
 /// How long requests in hand may take to end when the service stops.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Where the service listens, and where it keeps its stock.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The address and the port of its HTTP side.
+    pub address: String,
+    /// The file of its database.
+    pub file: String,
+}
+
+impl Settings {
+    /// `INVENTORY_ADDR` and `INVENTORY_DB`, or what the README says of them.
+    #[must_use]
+    pub fn from_env() -> Self {
+        let or = |name: &str, default: &str| env::var(name).unwrap_or_else(|_| default.to_owned());
+        Self { address: or("INVENTORY_ADDR", "127.0.0.1:8002"), file: or("INVENTORY_DB", "inventory.db") }
+    }
+}
 
 /// The service with its HTTP side, started.
 #[derive(Debug)]
@@ -27,20 +45,19 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts on the port `INVENTORY_ADDR`, with the file `INVENTORY_DB`, and returns once events come in.
+    /// Starts the [`service`], which has its broker, and returns once events come in.
     ///
     /// # Errors
     /// The port is taken, the file is no database, or the broker refuses the service.
-    pub async fn start(broker: &str) -> anyhow::Result<Self> {
-        let address = env::var("INVENTORY_ADDR").unwrap_or_else(|_| "127.0.0.1:8002".to_owned());
-        let file = env::var("INVENTORY_DB").unwrap_or_else(|_| "inventory.db".to_owned());
-        let listener = TcpListener::bind(&address)
+    pub async fn start(service: Service, settings: &Settings) -> anyhow::Result<Self> {
+        let Settings { address, file } = settings;
+        let listener = TcpListener::bind(address)
             .await
             .with_context(|| format!("inventory cannot listen on {address}; choose another INVENTORY_ADDR"))?;
-        let stock = Stock::open(&file)
+        let stock = Stock::open(file)
             .await
             .with_context(|| format!("inventory cannot use the database {file}; choose another INVENTORY_DB"))?;
-        let running = service().state(stock.clone()).broker(broker).start().await?;
+        let running = service.state(stock.clone()).start().await?;
         Ok(Self { listener, router: routes::router(stock), running })
     }
 
@@ -57,12 +74,27 @@ impl Server {
     /// # Errors
     /// Handlers were cut off at the end of the grace period.
     pub async fn serve(self) -> anyhow::Result<()> {
+        self.serve_until(std::future::pending()).await
+    }
+
+    /// The same, but it also stops when `stop` ends.
+    ///
+    /// # Errors
+    /// Handlers were cut off at the end of the grace period.
+    pub async fn serve_until(self, stop: impl Future<Output = ()> + Send + 'static) -> anyhow::Result<()> {
         tracing::info!("inventory listens on http://{}", self.address()?);
         self.running.stop_on_signals()?;
-        let serving = axum::serve(self.listener, self.router).with_graceful_shutdown(self.running.stopping());
+        let (signal, (stops, stopped)) = (self.running.stopping(), oneshot::channel::<()>());
+        let serving = axum::serve(self.listener, self.router).with_graceful_shutdown(async {
+            tokio::select! {
+                () = signal => {}
+                () = stop => {}
+            }
+            drop(stops);
+        });
         // Whoever never ends a request does not keep the service from ending.
         let patience = async {
-            self.running.stopping().await;
+            _ = stopped.await;
             tokio::time::sleep(PATIENCE).await;
         };
         tokio::select! {

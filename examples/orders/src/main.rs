@@ -7,5 +7,5 @@ async fn main() -> anyhow::Result<()> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().with_env_filter(filter).init();
     let broker = std::env::var("AMQP_URL").unwrap_or_else(|_| "amqp://guest:guest@localhost:5672/%2f".to_owned());
-    orders::Server::start(&broker).await?.serve().await
+    orders::Server::start(orders::service().broker(broker), &orders::Settings::from_env()).await?.serve().await
 }

@@ -67,6 +67,7 @@ impl Worker {
             queue: &self.queue,
             event: incoming.as_ref().map_or(&*message.routing_key, |incoming| &incoming.name),
             id: metadata.and_then(Metadata::id).or(message.properties.message_id.as_deref()),
+            key: metadata.and_then(Metadata::key),
             source: metadata.and_then(Metadata::source).or(message.properties.app_id.as_deref()),
             attempt,
             of: self.retry.attempts,

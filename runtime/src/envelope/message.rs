@@ -36,6 +36,27 @@ impl fmt::Debug for Message {
     }
 }
 
+impl Message {
+    /// The first of its names and short texts that is longer than AMQP has room for.
+    pub(crate) fn too_long(&self) -> Option<&str> {
+        fn name(table: &Headers) -> Option<&str> {
+            table.iter().find_map(|(name, value)| {
+                Some(&**name).filter(|name| name.len() > SHORT_STRING).or_else(|| within(value))
+            })
+        }
+        fn within(value: &HeaderValue) -> Option<&str> {
+            match value {
+                HeaderValue::Table(table) => name(table),
+                HeaderValue::Array(values) => values.iter().find_map(within),
+                _ => None,
+            }
+        }
+        let texts = self.properties.texts().into_iter().flatten();
+        let mut short = [&self.exchange, &self.routing_key].into_iter().chain(texts);
+        short.find(|text| text.len() > SHORT_STRING).map(String::as_str).or_else(|| name(&self.properties.headers))
+    }
+}
+
 /// The fourteen properties of `basic`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Properties {
@@ -169,9 +190,9 @@ pub(crate) fn header_len(name: &str, value: &HeaderValue) -> usize {
 }
 
 impl Properties {
-    /// The bytes of the content header's frame on the wire, an upper bound: it must fit one frame.
-    pub(crate) fn encoded_len(&self) -> usize {
-        let texts = [
+    /// Those that AMQP has as short strings.
+    fn texts(&self) -> [&Option<String>; 10] {
+        [
             &self.content_type,
             &self.content_encoding,
             &self.correlation_id,
@@ -182,7 +203,12 @@ impl Properties {
             &self.user_id,
             &self.app_id,
             &self.cluster_id,
-        ];
+        ]
+    }
+
+    /// The bytes of the content header's frame on the wire, an upper bound: it must fit one frame.
+    pub(crate) fn encoded_len(&self) -> usize {
+        let texts = self.texts();
         // Frame header, class, weight, body size, flags, end of frame; the two octets and the timestamp.
         const FIXED: usize = 7 + 2 + 2 + 8 + 2 + 1 + 2 + 8;
         FIXED

@@ -1,21 +1,25 @@
 #![doc = include_str!("../docs/testing.md")]
-// A test fails by panicking: whatever goes wrong here is an assertion of the user's test, told at the user's line.
-#![allow(clippy::panic)]
 
 mod clock;
+pub mod conformance;
 mod dead;
 mod faults;
 mod handled;
 mod log;
+mod memory;
 mod place;
 mod settled;
 mod wire;
+
+#[doc(inline)]
+pub use crate::__conformance_suite as conformance_suite;
 
 use std::{collections::BTreeSet, fmt, panic::Location, sync::Arc, time::SystemTime};
 
 pub use clock::TestClock;
 pub use dead::DeadLetter;
 pub use handled::{Handled, HandlerRun};
+pub use memory::MemoryBroker;
 pub use place::{Place, Services};
 
 use self::{log::Log, place::Ground};

@@ -25,7 +25,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 pub(super) struct Connection {
     inner: lapin::Connection,
     clock: Arc<dyn Clock>,
-    state: watch::Receiver<ConnectionState>,
+    state: watch::Sender<ConnectionState>,
 }
 
 impl Connection {
@@ -41,7 +41,8 @@ impl Connection {
             Some(Err(failed)) => return Err(refusal(error(&failed))),
             None => return Err(TransportError::lost(format!("no answer within {} s", CONNECT_TIMEOUT.as_secs()))),
         };
-        let (sender, state) = watch::channel(ConnectionState::Open);
+        let state = watch::Sender::new(ConnectionState::Open);
+        let sender = state.clone();
         // The one listener: several would share the events, not see them all. It ends with the connection.
         let mut events = inner.events_listener();
         let status = inner.status().clone();
@@ -93,7 +94,7 @@ impl super::super::Connection for Connection {
     }
 
     fn lost(&self) -> BoxFuture<'static, ()> {
-        let mut state = self.state.clone();
+        let mut state = self.state.subscribe();
         Box::pin(async move {
             // Without a sender it is gone, too.
             let _ = state.wait_for(|state| matches!(state, ConnectionState::Lost(_))).await;
@@ -140,6 +141,14 @@ impl super::super::Connection for Connection {
             if within(&self.clock, CLOSE_TIMEOUT, closing).await.is_none() {
                 tracing::warn!("a connection did not close within {} s and was left", CLOSE_TIMEOUT.as_secs());
             }
+            // lapin tells of no end that we brought about ourselves.
+            self.state.send_if_modified(|state| {
+                let lost = matches!(state, ConnectionState::Lost(_));
+                if !lost {
+                    *state = ConnectionState::Lost("the connection was closed".to_owned());
+                }
+                !lost
+            });
         })
     }
 }

@@ -37,6 +37,11 @@ impl Publishing {
         if !self.open {
             return Err(TransportError::lost("the channel is gone"));
         }
+        if let Some(text) = message.too_long() {
+            let beginning = text.get(..60).unwrap_or_default();
+            let text = format!("`{beginning}…` is longer than the 255 bytes that AMQP has for it");
+            return Err(TransportError::Unwritable { text });
+        }
         let published = self.connection.shared.with(|state, now| state.publish(message.clone(), mandatory, now));
         let answer = match published {
             Ok(published) => {
@@ -50,7 +55,7 @@ impl Publishing {
             // As RabbitMQ says it: the message is written, and its confirm is the bad news.
             Err(refusal) => {
                 self.open = false;
-                Err(self.connection.refused(refusal))
+                Err(self.connection.refused(&refusal))
             }
         };
         Ok(Box::pin(std::future::ready(answer)))
@@ -117,7 +122,7 @@ impl Consuming {
             }
             Err(refusal) => {
                 self.open.store(false, Ordering::Relaxed);
-                Err(self.connection.refused(refusal))
+                Err(self.connection.refused(&refusal))
             }
         }
     }
@@ -160,7 +165,7 @@ impl ConsumeChannel for Consuming {
                 if let Err(refusal) = settled {
                     open.store(false, Ordering::Relaxed);
                     connection.shared.with(|state, now| state.close_channel(id, now));
-                    return Err(connection.refused(refusal));
+                    return Err(connection.refused(&refusal));
                 }
             }
             Ok(())

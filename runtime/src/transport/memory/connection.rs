@@ -32,15 +32,17 @@ pub(super) struct Open {
 }
 
 impl MemoryConnection {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
+    pub(super) fn new(shared: &Arc<Shared>) -> Self {
         let id = ConnectionId(shared.next_id());
-        Self(Arc::new(Open { shared, id, lost: watch::Sender::new(None) }))
+        let open = Arc::new(Open { shared: Arc::clone(shared), id, lost: watch::Sender::new(None) });
+        shared.connected(&open);
+        Self(open)
     }
 }
 
 impl Open {
     /// Ends it, if it has not ended.
-    fn end(&self, reason: &str) {
+    pub(super) fn end(&self, reason: &str) {
         let ended = self.lost.send_if_modified(|lost| {
             let first = lost.is_none();
             lost.get_or_insert_with(|| reason.to_owned());
@@ -52,11 +54,11 @@ impl Open {
     }
 
     /// Ends it over a refusal, where RabbitMQ would.
-    pub(super) fn refused(&self, refusal: Refusal) -> TransportError {
+    pub(super) fn refused(&self, refusal: &Refusal) -> TransportError {
         if refusal.ends == Ends::Connection {
             self.end(&refusal.text);
         }
-        refusal.into()
+        TransportError::Refused { code: refusal.code, text: refusal.text.clone() }
     }
 
     /// Ends when it is gone.
@@ -164,7 +166,7 @@ impl Asking<'_> {
             connection: self.0.id,
         };
         let declared = self.0.shared.with(|state, now| state.declare_queue(declaration, now));
-        declared.map_err(|refusal| self.0.refused(refusal))
+        declared.map_err(|refusal| self.0.refused(&refusal))
     }
 }
 
@@ -172,7 +174,7 @@ impl Objects for Asking<'_> {
     async fn exchange(&mut self, exchange: &Exchange, passive: bool) -> Result<(), TransportError> {
         self.0.check()?;
         let declared = self.0.shared.with(|state, _| state.declare_exchange(exchange, passive));
-        declared.map_err(|refusal| self.0.refused(refusal))
+        declared.map_err(|refusal| self.0.refused(&refusal))
     }
 
     async fn queue(&mut self, queue: &Queue, passive: bool) -> Result<(), TransportError> {
@@ -186,6 +188,6 @@ impl Objects for Asking<'_> {
     async fn bind(&mut self, binding: &Binding) -> Result<(), TransportError> {
         self.0.check()?;
         let bound = self.0.shared.with(|state, _| state.bind(binding, self.0.id));
-        bound.map_err(|refusal| self.0.refused(refusal))
+        bound.map_err(|refusal| self.0.refused(&refusal))
     }
 }

@@ -10,6 +10,19 @@ impl Memory {
         self.shared.with(State::advance);
     }
 
+    /// Ends all connections, as an operator does.
+    pub(crate) fn close_connections(&self) {
+        for connection in self.shared.connections() {
+            connection.end("CONNECTION_FORCED - by the operator");
+        }
+    }
+
+    /// Ends all connections, and forgets all that it has: it keeps nothing on disk.
+    pub(crate) fn restart(&self) {
+        self.close_connections();
+        self.shared.with(|state, _| *state = State::default());
+    }
+
     /// Says what the broker's next step would be without any time passing, if there is one, where `in_hand` deliveries
     /// are known to have arrived.
     pub(crate) fn in_flight(&self, in_hand: usize) -> Option<String> {

@@ -68,7 +68,7 @@ impl Transport for Memory {
     ) -> BoxFuture<'a, Result<Arc<dyn Connection>, TransportError>> {
         Box::pin(async move {
             self.shared.let_time_pass();
-            Ok(Arc::new(MemoryConnection::new(Arc::clone(&self.shared))) as Arc<dyn Connection>)
+            Ok(Arc::new(MemoryConnection::new(&self.shared)) as Arc<dyn Connection>)
         })
     }
 }

@@ -11,11 +11,9 @@ use tokio::{
     task::JoinHandle,
 };
 
+use super::connection::Open;
 use super::state::{ChannelId, ConnectionId, ConsumerId, Effect, Refusal, State};
-use crate::{
-    time::Clock,
-    transport::{Delivery, TransportError},
-};
+use crate::{time::Clock, transport::Delivery};
 
 /// How many bytes of bodies the broker holds before publishers wait, and below which they go on.
 const FULL: usize = 256 << 20;
@@ -35,6 +33,8 @@ pub(super) struct Shared {
 struct Inner {
     state: State,
     consumers: HashMap<ConsumerId, mpsc::UnboundedSender<Event>>,
+    /// Those that were made, as long as they live.
+    connections: Vec<Weak<Open>>,
     last_id: u64,
 }
 
@@ -103,6 +103,18 @@ impl Shared {
 
     pub(super) fn forget(&self, consumer: ConsumerId) {
         self.lock().consumers.remove(&consumer);
+    }
+
+    /// Knows a connection, so that it can be ended with all others.
+    pub(super) fn connected(&self, connection: &Arc<Open>) {
+        let connections = &mut self.lock().connections;
+        connections.retain(|connection| connection.strong_count() > 0);
+        connections.push(Arc::downgrade(connection));
+    }
+
+    /// All connections that live.
+    pub(super) fn connections(&self) -> Vec<Arc<Open>> {
+        self.lock().connections.iter().filter_map(Weak::upgrade).collect()
     }
 
     /// A number that nobody else has.
@@ -189,11 +201,5 @@ async fn pass(shared: Weak<Shared>, due: Arc<Notify>) {
                 broker.with(State::advance);
             }
         }
-    }
-}
-
-impl From<Refusal> for TransportError {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused { code: refusal.code, text: refusal.text }
     }
 }

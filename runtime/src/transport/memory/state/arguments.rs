@@ -1,6 +1,6 @@
 //! What the arguments of a queue mean, which are refused, and when two declarations are the same.
 
-use std::{fmt::Display, time::Duration};
+use std::{fmt::Display, sync::Arc, time::Duration};
 
 use super::{
     letter::LONGEST_TTL,
@@ -84,7 +84,7 @@ pub(super) enum Overflow {
 /// What a queue does with its dead.
 #[derive(Clone, Debug)]
 pub(super) struct DeadLetters {
-    pub(super) exchange: std::sync::Arc<str>,
+    pub(super) exchange: Arc<str>,
     /// What they are routed by instead of their own routing keys.
     pub(super) routing_key: Option<String>,
     /// Whether they stay with the queue until another has them.

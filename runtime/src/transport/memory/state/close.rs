@@ -1,6 +1,6 @@
 //! What happens to what those had who are gone.
 
-use std::time::SystemTime;
+use std::{collections::BTreeSet, time::SystemTime};
 
 use super::{
     ChannelId, ConnectionId, State,
@@ -24,7 +24,7 @@ impl State {
     /// All consumers go before any message comes back: none is given to a channel that closes with the same connection.
     fn close(&mut self, channels: &[ChannelId], connection: Option<ConnectionId>, now: SystemTime) {
         let closed: Vec<_> = channels.iter().filter_map(|channel| self.flow.channels.remove(*channel)).collect();
-        let mut touched = std::collections::BTreeSet::new();
+        let mut touched = BTreeSet::new();
         for consumer in closed.iter().flat_map(|channel| &channel.consumers) {
             if let Some(subscription) = self.consumers.remove(consumer) {
                 self.leave(&subscription.queue, *consumer, now);

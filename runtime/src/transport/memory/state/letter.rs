@@ -7,7 +7,10 @@ use std::sync::{
 
 use bytes::Bytes;
 
-use super::{death::Deaths, refusal::Refusal};
+use super::{
+    death::{Death, Deaths},
+    refusal::Refusal,
+};
 use crate::envelope::{HeaderValue, Headers, Message, Properties, headers};
 
 /// The largest body that RabbitMQ 4.0 takes as it comes.
@@ -98,7 +101,7 @@ impl Letter {
 
     /// Its dead letter: noted, without a time to live, on its way to another exchange; by its own routing keys, the blind
     /// ones too, unless the queue has a routing key for its dead.
-    pub(super) fn dead(&self, death: &super::death::Death, exchange: &Arc<str>, routing_key: Option<&str>) -> Self {
+    pub(super) fn dead(&self, death: &Death, exchange: &Arc<str>, routing_key: Option<&str>) -> Self {
         let mut seen = self.routing_keys.to_vec();
         for blind in &self.content.blind {
             if let Some(position) = seen.iter().position(|key| key == blind) {

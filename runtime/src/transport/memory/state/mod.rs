@@ -29,10 +29,12 @@ use std::{
 
 pub(crate) use death::Reason;
 pub(crate) use declare::{QueueDeclaration, QueueDeclared};
+#[cfg(test)]
+use publish::Published;
 pub(crate) use refusal::{Ends, Refusal};
 pub(crate) use settle::Settlement;
 
-use super::super::Delivery;
+use crate::transport::Delivery;
 use flow::Flow;
 use queue::Queue;
 use routing::Exchanges;
@@ -50,6 +52,8 @@ pub(crate) struct ChannelId(pub(crate) u64);
 pub(crate) struct ConsumerId(pub(crate) u64);
 
 /// What the broker does to its clients unasked.
+// Nearly all are deliveries: a box for each would only cost.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "nearly all are deliveries")]
 pub(crate) enum Effect {

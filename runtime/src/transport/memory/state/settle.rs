@@ -1,6 +1,6 @@
 //! What consumers say of what they got.
 
-use std::{collections::BTreeMap, time::SystemTime};
+use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
 
 use super::{
     ChannelId, State,
@@ -62,10 +62,10 @@ impl State {
 }
 
 /// What channels had, by the name of the queue that it came from; the order within one is kept.
-pub(super) fn by_queue(unacked: Vec<Unacked>) -> BTreeMap<std::sync::Arc<str>, Vec<Unacked>> {
+pub(super) fn by_queue(unacked: Vec<Unacked>) -> BTreeMap<Arc<str>, Vec<Unacked>> {
     let mut queues = BTreeMap::<_, Vec<_>>::new();
     for unacked in unacked {
-        queues.entry(std::sync::Arc::clone(&unacked.queue)).or_default().push(unacked);
+        queues.entry(Arc::clone(&unacked.queue)).or_default().push(unacked);
     }
     queues
 }

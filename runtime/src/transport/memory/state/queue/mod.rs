@@ -5,6 +5,7 @@ mod mover;
 mod ready;
 
 use std::{
+    collections::BTreeSet,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -322,7 +323,7 @@ impl Queue {
     pub(super) fn next_to_move(&mut self, now: SystemTime) -> Option<Stuck> {
         let (reason, held) = self.mover.take()?;
         let letter = Arc::new(self.dead(&held, reason, now)?);
-        Some(Stuck { reason, letter, stored: std::collections::BTreeSet::new(), tried: None })
+        Some(Stuck { reason, letter, stored: BTreeSet::new(), tried: None })
     }
 
     /// Those that did not arrive and are to be tried again.

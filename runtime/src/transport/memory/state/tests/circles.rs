@@ -4,7 +4,7 @@ use super::*;
 
 fn wait(name: &str, next: &str, ttl: i64, broker: &mut Broker, quorum: bool) {
     let more = [&dead_to(next)[..], &[("x-message-ttl", Argument::from(ttl))]].concat();
-    if quorum { broker.quorum(name, &more) } else { broker.classic(name, &more) }
+    broker.queue(quorum, name, &more);
 }
 
 #[test]

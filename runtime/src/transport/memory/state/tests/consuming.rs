@@ -25,11 +25,7 @@ fn tags_count_for_each_channel() {
 fn consumers_are_served_in_turn_and_never_beyond_their_prefetch() {
     for quorum in [true, false] {
         let mut broker = Broker::new();
-        if quorum {
-            broker.quorum("q", &[])
-        } else {
-            broker.classic("q", &[])
-        }
+        broker.queue(quorum, "q", &[]);
         broker.send_all("q", &["a", "b"]);
         broker.consume("q", 1, 1);
         broker.consume("q", 2, 2);
@@ -61,11 +57,7 @@ fn a_quorum_queue_gives_two_thousand_ahead_at_most() {
 fn what_a_cancelled_consumer_has_can_still_be_settled() {
     for quorum in [true, false] {
         let mut broker = Broker::new();
-        if quorum {
-            broker.quorum("q", &[])
-        } else {
-            broker.classic("q", &[])
-        }
+        broker.queue(quorum, "q", &[]);
         broker.consume("q", 1, 2);
         broker.send_all("q", &["a", "b", "c"]);
         broker.state.cancel(ConsumerId(1), broker.now);

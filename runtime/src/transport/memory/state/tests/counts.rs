@@ -79,11 +79,7 @@ fn what_is_seen_in_a_dead_letter_queue() {
                     ("x-overflow", Argument::from("reject-publish")),
                 ];
                 broker.quorum("q", &[&more[..], &dead_to("dead")].concat());
-                if quorum {
-                    broker.quorum("dead", &more[..1])
-                } else {
-                    broker.classic("dead", &[])
-                }
+                broker.queue(quorum, "dead", if quorum { &more[..1] } else { &[] });
                 broker.send("q", "a");
                 assert_eq!(look(&mut broker, "q", back).len(), 3);
                 let seen = look(&mut broker, "dead", Back::Requeued);

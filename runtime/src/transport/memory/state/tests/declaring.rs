@@ -111,7 +111,7 @@ fn queues_that_are_there() {
     let cases = [
         (classic(&[("x-message-ttl", integer(6))]), unequal("'x-message-ttl' FOR received '6' but current is '5'")),
         (classic(&[]), unequal("'x-message-ttl' FOR received none but current is the value '5' of type 'long'")),
-        (classic(&[ttl.clone()]), None),
+        (classic(std::slice::from_ref(&ttl)), None),
         (classic(&[ttl.clone(), ("x-queue-type", Argument::from("classic"))]), None),
         (classic(&[ttl.clone(), ("x-foo", integer(2))]), None),
         (classic(&[ttl.clone(), ("x-delivery-limit", integer(2))]), None),
@@ -124,14 +124,14 @@ fn queues_that_are_there() {
             unequal("'x-expires' FOR received the value '5000' of type 'long' but current is none"),
         ),
         (
-            QueueDeclaration { durable: false, ..classic(&[ttl.clone()]) },
+            QueueDeclaration { durable: false, ..classic(std::slice::from_ref(&ttl)) },
             unequal("'durable' FOR received 'false' but current is 'true'"),
         ),
         (
-            QueueDeclaration { auto_delete: true, ..classic(&[ttl.clone()]) },
+            QueueDeclaration { auto_delete: true, ..classic(std::slice::from_ref(&ttl)) },
             unequal("'auto_delete' FOR received 'true' but current is 'false'"),
         ),
-        (QueueDeclaration { exclusive: true, ..classic(&[ttl.clone()]) }, Some(LOCKED.to_owned())),
+        (QueueDeclaration { exclusive: true, ..classic(std::slice::from_ref(&ttl)) }, Some(LOCKED.to_owned())),
         (QueueDeclaration { passive: true, durable: false, ..classic(&[]) }, None),
     ];
     for (declaration, expected) in cases {

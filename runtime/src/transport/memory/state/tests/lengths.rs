@@ -11,11 +11,7 @@ fn limit(length: i64, overflow: &str) -> Vec<(&'static str, Argument)> {
 fn the_oldest_is_dropped() {
     for quorum in [true, false] {
         let mut broker = Broker::new();
-        if quorum {
-            broker.quorum("q", &limit(2, "drop-head"))
-        } else {
-            broker.classic("q", &limit(2, "drop-head"))
-        }
+        broker.queue(quorum, "q", &limit(2, "drop-head"));
         broker.classic("dead", &[]);
         broker.send_all("q", &["a", "b", "c", "d"]);
         assert_eq!(broker.drain("dead"), ["a", "b"]);
@@ -33,11 +29,7 @@ fn the_oldest_is_dropped() {
 fn a_consumer_that_waits_gets_it_first() {
     for quorum in [true, false] {
         let mut broker = Broker::new();
-        if quorum {
-            broker.quorum("q", &limit(0, "drop-head"))
-        } else {
-            broker.classic("q", &limit(0, "drop-head"))
-        }
+        broker.queue(quorum, "q", &limit(0, "drop-head"));
         broker.classic("dead", &[]);
         broker.consume("q", 1, 1);
         broker.send_all("q", &["a", "b"]);
@@ -106,11 +98,7 @@ fn bytes_of_bodies_count() {
     for quorum in [true, false] {
         let mut broker = Broker::new();
         let more = [("x-max-length-bytes", Argument::from(10))];
-        if quorum {
-            broker.quorum("q", &more)
-        } else {
-            broker.classic("q", &more)
-        }
+        broker.queue(quorum, "q", &more);
         broker.send_all("q", &["aaaaaa", "bbbb", "c"]);
         assert_eq!(broker.drain("q"), ["bbbb", "c"]);
         broker.send_all("q", &["ddddddddddd"]);

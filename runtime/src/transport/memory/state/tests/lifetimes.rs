@@ -57,7 +57,7 @@ fn a_queue_that_nobody_uses_expires() {
     for quorum in [true, false] {
         let mut broker = Broker::new();
         let more = [&dead_to("dead")[..], &[("x-expires", Argument::from(1000))]].concat();
-        let declare = |broker: &mut Broker| if quorum { broker.quorum("q", &more) } else { broker.classic("q", &more) };
+        let declare = |broker: &mut Broker| broker.queue(quorum, "q", &more);
         broker.classic("dead", &[]);
         declare(&mut broker);
         broker.send("q", "a");

@@ -60,6 +60,16 @@ impl Broker {
         self.declare(QueueDeclaration { arguments: arguments(more), ..declaration(name) }).unwrap();
     }
 
+    /// A queue of either type.
+    #[track_caller]
+    fn queue(&mut self, quorum: bool, name: &str, more: &[(&str, Argument)]) {
+        if quorum {
+            self.quorum(name, more);
+        } else {
+            self.classic(name, more);
+        }
+    }
+
     fn declare(&mut self, declaration: QueueDeclaration) -> Result<QueueDeclared, Refusal> {
         self.state.declare_queue(declaration, self.now)
     }

@@ -75,7 +75,8 @@ fn each_type_of_exchange() {
 fn headers() {
     let a_and_b = [("a", Argument::from("1")), ("b", Argument::from(2)), ("x-c", Argument::from(true))];
     let text = |text: &str| HeaderValue::text(text);
-    let cases: &[(&str, &[(&str, HeaderValue)], bool)] = &[
+    type Headers<'a> = &'a [(&'a str, HeaderValue)];
+    let cases: &[(&str, Headers<'_>, bool)] = &[
         ("all", &[("a", text("1")), ("b", HeaderValue::I32(2))], true),
         ("all", &[("a", text("1")), ("b", HeaderValue::I64(2)), ("d", text("4"))], true),
         ("all", &[("a", text("1"))], false),

@@ -5,11 +5,7 @@ use super::*;
 fn broker(quorum: bool) -> Broker {
     let mut broker = Broker::new();
     let single = [("x-single-active-consumer", Argument::from(true))];
-    if quorum {
-        broker.quorum("q", &single)
-    } else {
-        broker.classic("q", &single)
-    }
+    broker.queue(quorum, "q", &single);
     broker
 }
 

@@ -21,11 +21,7 @@ fn the_smaller_of_both_times_counts() {
         ] {
             let mut broker = Broker::new();
             let more = queue.map_or_else(|| dead_to("dead").to_vec(), with_ttl);
-            if quorum {
-                broker.quorum("q", &more)
-            } else {
-                broker.classic("q", &more)
-            }
+            broker.queue(quorum, "q", &more);
             broker.quorum("dead", &[]);
             broker.publish("", "q", "", message.map_or_else(Properties::default, expiring)).unwrap();
             assert_eq!(broker.state.next_due(), Some(broker.now + Duration::from_millis(expected)));
@@ -45,11 +41,7 @@ fn only_the_head_expires() {
     // Measured: 100 ms behind 3 s came after 3.04 s.
     for quorum in [true, false] {
         let mut broker = Broker::new();
-        if quorum {
-            broker.quorum("q", &dead_to("dead"))
-        } else {
-            broker.classic("q", &dead_to("dead"))
-        }
+        broker.queue(quorum, "q", &dead_to("dead"));
         broker.classic("dead", &[]);
         for expiration in ["3000", "100", "5000"] {
             broker.publish("", "q", expiration, expiring(expiration)).unwrap();
@@ -66,11 +58,7 @@ fn only_the_head_expires() {
 fn no_time_at_all_is_enough_for_a_consumer_that_waits() {
     for quorum in [true, false] {
         let mut broker = Broker::new();
-        if quorum {
-            broker.quorum("q", &with_ttl(0))
-        } else {
-            broker.classic("q", &with_ttl(0))
-        }
+        broker.queue(quorum, "q", &with_ttl(0));
         broker.classic("dead", &[]);
         broker.consume("q", 1, 1);
         broker.send_all("q", &["a", "b"]);
@@ -88,11 +76,7 @@ fn no_time_at_all_is_enough_for_a_consumer_that_waits() {
 fn what_a_consumer_has_does_not_expire() {
     for quorum in [true, false] {
         let mut broker = Broker::new();
-        if quorum {
-            broker.quorum("q", &with_ttl(10))
-        } else {
-            broker.classic("q", &with_ttl(10))
-        }
+        broker.queue(quorum, "q", &with_ttl(10));
         broker.classic("dead", &[]);
         broker.send("q", "a");
         let tag = broker.get("q").unwrap().tag;
