@@ -85,7 +85,8 @@ async fn an_instance_goes_and_another_comes(place: Place) {
 }
 
 async fn a_service_that_is_dropped_leaves_what_it_had(place: Place) {
-    let stuck = Subscription::to("order_created").name("reserve_stock").handler(|_: AnyEvent| std::future::pending::<()>());
+    let stuck = Subscription::to("order_created").name("reserve_stock");
+    let stuck = stuck.handler(|_: AnyEvent| std::future::pending::<()>());
     let mut test = testing::start_on(place, Service::new("inventory").subscription(stuck)).await;
     test.publish(OrderCreated { order_id: 1 }).await;
     drop(test.take(0));

@@ -9,6 +9,7 @@ use rabbitry::{
     AnyEvent, Attempt, Exchange, ExchangeKind, QueueType, RetryPolicy, Service, Subscription, SubscriptionOptions,
     testing::{self, Place},
     topology::Argument,
+    transport::Properties,
 };
 use rabbitry_tests::{
     Books, Record, Stranger, any, assert_each_once, eventually, integer, json, note, number, numbered, on_both,
@@ -202,9 +203,9 @@ async fn a_direct_exchange_is_joined(place: Place) {
     let prepare = async |stranger: &Stranger| stranger.declare_exchange("legacy", ExchangeKind::Direct).await;
     joined(place, prepare, options, async |stranger| {
         for number in ["1", "2", "3"] {
-            stranger.publish("legacy", "ORDER", Default::default(), number.as_bytes()).await;
+            stranger.publish("legacy", "ORDER", Properties::default(), number.as_bytes()).await;
         }
-        stranger.publish_unheard("legacy", "order", Default::default(), b"4").await;
+        stranger.publish_unheard("legacy", "order", Properties::default(), b"4").await;
     })
     .await;
 }
@@ -214,11 +215,7 @@ async fn a_headers_exchange_is_joined(place: Place) {
         .exchange(Exchange::named("by-header", ExchangeKind::Headers))
         .binding_argument("x-match", "all")
         .binding_argument("kind", "order");
-    let of_kind = |kind: &str| {
-        let mut properties = rabbitry::transport::Properties::default();
-        properties.headers = texts(&[("kind", kind)]);
-        properties
-    };
+    let of_kind = |kind: &str| Properties { headers: texts(&[("kind", kind)]), ..Properties::default() };
     let prepare = async |stranger: &Stranger| stranger.declare_exchange("by-header", ExchangeKind::Headers).await;
     joined(place, prepare, options, async |stranger| {
         stranger.publish_unheard("by-header", "", of_kind("other"), b"4").await;
@@ -235,7 +232,7 @@ async fn an_exchange_of_another_type_is_taken_as_it_is(place: Place) {
     let prepare = async |stranger: &Stranger| stranger.declare_exchange("all", ExchangeKind::Fanout).await;
     joined(place, prepare, options, async |stranger| {
         for number in ["1", "2", "3"] {
-            stranger.publish("all", "whatever", Default::default(), number.as_bytes()).await;
+            stranger.publish("all", "whatever", Properties::default(), number.as_bytes()).await;
         }
     })
     .await;
@@ -249,9 +246,9 @@ async fn an_existing_queue_is_consumed_as_it_is(place: Place) {
     };
     joined(place, prepare, options, async |stranger| {
         for number in ["1", "2"] {
-            stranger.publish("", "in", Default::default(), number.as_bytes()).await;
+            stranger.publish("", "in", Properties::default(), number.as_bytes()).await;
         }
-        stranger.publish("events", "order", Default::default(), b"3").await;
+        stranger.publish("events", "order", Properties::default(), b"3").await;
     })
     .await;
 }
@@ -274,7 +271,7 @@ async fn a_failing_event_of_a_joined_queue_is_retried_and_dead_lettered(place: P
         });
     // A ladder of its own: the common one is not even made.
     test.start_another(Service::new("billing").delays("team.delay").subscription(subscription)).await;
-    stranger.publish("legacy", "order", Default::default(), b"1").await;
+    stranger.publish("legacy", "order", Properties::default(), b"1").await;
     test.settled().await;
     let dead = stranger.take("billing.in.dead", 1).await.remove(0);
     assert_eq!(tries.all(), [1, 2]);
