@@ -43,7 +43,10 @@ async fn what_was_sent_ahead_is_finished_and_nothing_else_is_taken(place: Place)
     let (begun, ended, gate) = (Record::default(), Record::default(), Arc::new(Semaphore::new(0)));
     let mut test = testing::start_on(place, gated(&begun, &ended, &gate)).await;
     let stranger = Stranger::on(&test.broker()).await;
-    publish_numbers(&any(test.running(0)), "order", 0..50).await;
+    // They are there when it begins: a consumer that hears nothing for a moment no longer asks for one at a time.
+    stop(test.take(0)).await;
+    publish_numbers(&test.publisher(), "order", 0..50).await;
+    test.start_another(gated(&begun, &ended, &gate)).await;
     begun.wait_for(4).await;
     // One while the broker sent them one at a time, and then twice as many as run: nine are sent ahead.
     eventually("they are sent ahead", || async { stranger.count("worker.slow").await == 50 - 9 }).await;

@@ -115,7 +115,7 @@ impl Test {
         }
         match &self.ground {
             Ground::Memory { memory, .. } => {
-                if let Some(what) = memory.in_flight(self.log.in_hand.load(Ordering::Relaxed)) {
+                if let Some(what) = memory.in_flight(self.log.in_hand.load(Ordering::Relaxed), &self.consumed()) {
                     return Ok(Left::Something(what));
                 }
                 let due = [memory.next_expiry(), asleep].into_iter().flatten().min();
@@ -128,6 +128,12 @@ impl Test {
         }
     }
 
+    /// The queues that the services consume, or will again: a consumer that was lost is not there for a moment.
+    fn consumed(&self) -> BTreeSet<String> {
+        let shown = self.services.iter().flat_map(|running| running.health().subscriptions);
+        shown.map(|shown| shown.queue).collect()
+    }
+
     /// What the queues of the services hold that will be handled.
     async fn left_on_the_broker(&self) -> Result<Left, TransportError> {
         let later = self.log.later.load(Ordering::Relaxed);
@@ -137,8 +143,7 @@ impl Test {
         let clock = self.ground.clock();
         let connection = self.ground.transport().connect("test looking", &clock).await?;
         let mut left = Left::Nothing;
-        let shown = self.services.iter().flat_map(|running| running.health().subscriptions);
-        let consumed: BTreeSet<String> = shown.map(|shown| shown.queue).collect();
+        let consumed = self.consumed();
         // What waits for a service that was taken out of the test is not waited for.
         let deserted = |queue: &String| self.handlers.iter().any(|(_, of)| of == queue) && !consumed.contains(queue);
         for queue in self.queues.iter().filter(|queue| moves_on(queue) && !deserted(queue)) {
