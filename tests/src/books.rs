@@ -7,7 +7,7 @@ use std::{
 
 use rabbitry::testing::Test;
 
-use crate::{DEADLINE, Stranger, TestBroker};
+use crate::{DEADLINE, Stranger, TestBroker, queues, stop_all};
 
 /// How many messages are where, by the broker's own account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,22 +52,31 @@ impl Books {
     #[track_caller]
     pub fn settled_in(test: &Test, dead: usize) -> impl Future<Output = Self> {
         let caller = Location::caller();
-        async move {
-            let client = Stranger::on(&test.broker()).await;
-            let queues = crate::queues(test).await;
-            let mut last = None;
-            Self::come_to(dead, caller, async || {
-                loop {
-                    let mut now = Self::default();
-                    for queue in &queues {
-                        now.add(queue, usize::try_from(client.count(queue).await).expect("no more than that"));
-                    }
-                    if last.replace(now) == Some(now) {
-                        return now;
-                    }
-                }
-            })
-            .await
+        Self::come_to(dead, caller, async || Self::of(test).await)
+    }
+
+    /// Shuts down the services of a test, whichever broker it is on, and reads the books of that.
+    pub async fn after(mut test: Test) -> Self {
+        stop_all(&mut test).await;
+        let books = Self::of(&test).await;
+        test.shutdown().await;
+        books
+    }
+
+    /// Reads those of a test's broker, as [`read`](Self::read) does.
+    pub async fn of(test: &Test) -> Self {
+        let stranger = Stranger::on(&test.broker()).await;
+        let mut last = None;
+        loop {
+            let mut now = Self::default();
+            for name in queues(test).await {
+                let count = stranger.count_if_any(&name).await.unwrap_or_default();
+                now.add(&name, usize::try_from(count).expect("no more than that"));
+            }
+            if last == Some(now) {
+                return now;
+            }
+            last = Some(now);
         }
     }
 

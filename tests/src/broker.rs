@@ -70,6 +70,20 @@ impl Node {
     }
 }
 
+impl Node {
+    /// The names of all queues of a virtual host.
+    pub(crate) async fn queues(&self, vhost: &str) -> Vec<String> {
+        let url = format!("{}/api/queues/{vhost}?columns=name", self.management);
+        let listed = tokio::task::spawn_blocking(move || {
+            let response = ureq::get(&url).header("authorization", GUEST).call();
+            response.and_then(|mut response| response.body_mut().read_json::<Vec<serde_json::Value>>())
+        });
+        let queues =
+            within("listing queues", listed).await.expect("the request is made").expect("the queues are listed");
+        queues.iter().filter_map(|queue| queue["name"].as_str().map(str::to_owned)).collect()
+    }
+}
+
 /// A virtual host of its own on a node, removed in the end.
 #[derive(Debug)]
 pub struct TestBroker {
@@ -179,14 +193,7 @@ impl TestBroker {
 
     /// The names of all queues.
     pub async fn queues(&self) -> Vec<String> {
-        let url = self.api("queues", "?columns=name");
-        let listed = tokio::task::spawn_blocking(move || {
-            let response = ureq::get(&url).header("authorization", GUEST).call();
-            response.and_then(|mut response| response.body_mut().read_json::<Vec<serde_json::Value>>())
-        });
-        let queues =
-            within("listing queues", listed).await.expect("the request is made").expect("the queues are listed");
-        queues.iter().filter_map(|queue| queue["name"].as_str().map(str::to_owned)).collect()
+        self.node.queues(&self.vhost).await
     }
 
     fn api(&self, what: &str, rest: &str) -> String {

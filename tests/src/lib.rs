@@ -29,10 +29,10 @@ pub use child::Child;
 pub use client::{Client, Header, Raw, table};
 pub use clock::HeldClock;
 pub use numbers::{assert_all, assert_each_once, note, number, numbered, publish_numbers};
-pub use places::{LATE, in_memory, on_rabbitmq, queues, unit};
+pub use places::{LATE, in_memory, on_rabbitmq, unit};
 pub use plan::Plan;
 pub use record::Record;
-pub use services::{any, stop};
+pub use services::{any, queues, stop, stop_all};
 pub use stranger::{Stranger, id, integer, json, text, texts};
 
 /// How long anything may take that is expected to happen. Generous, since it is only waited out by a failure.

@@ -1,14 +1,10 @@
 //! Tests that run on both brokers: what they have in common with each, and what their schedules are made of.
 
-use std::{
-    collections::BTreeSet,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use rabbitry::testing::{Place, Test};
+use rabbitry::testing::Place;
 
-use crate::{Stranger, TestBroker};
+use crate::TestBroker;
 
 /// How long a test may take in memory, whatever its schedules are: generous, for a machine that is busy, and still nothing of
 /// the hours that [`unit`] makes.
@@ -17,11 +13,6 @@ const IN_MEMORY: Duration = Duration::from_secs(60);
 /// How much later than promised something may come: generous, since brokers and machines may be busy. In memory it is next
 /// to nothing of an hour.
 pub const LATE: Duration = Duration::from_secs(30);
-
-tokio::task_local! {
-    /// The broker of a test that runs on RabbitMQ.
-    static BROKER: Arc<TestBroker>;
-}
 
 /// The unit of a test's schedules: a second on RabbitMQ, where it passes, and an hour in memory, where it must not.
 #[must_use]
@@ -45,24 +36,6 @@ pub async fn in_memory<F: Future<Output = ()>>(body: impl FnOnce(Place) -> F) {
 
 /// Runs the body of a test on RabbitMQ, in a virtual host of its own.
 pub async fn on_rabbitmq<F: Future<Output = ()>>(body: impl FnOnce(Place) -> F) {
-    let broker = Arc::new(TestBroker::new().await);
-    let place = broker.url().into();
-    BROKER.scope(broker, async { body(place).await }).await;
-}
-
-/// The names of all queues on a test's broker: on RabbitMQ those of the virtual host, in memory those of the services' plans
-/// and whatever level of the ladder there may be beyond them.
-pub async fn queues(test: &Test) -> BTreeSet<String> {
-    if let Ok(broker) = BROKER.try_with(Arc::clone) {
-        return broker.queues().await.into_iter().collect();
-    }
-    let client = Stranger::on(&test.broker()).await;
-    let mut queues: BTreeSet<String> = test.queues().map(str::to_owned).collect();
-    for k in 0..28 {
-        let level = format!("rabbitry.v1.delay.{k:02}");
-        if client.has_queue(&level).await {
-            queues.insert(level);
-        }
-    }
-    queues
+    let broker = TestBroker::new().await;
+    body(broker.url().into()).await;
 }

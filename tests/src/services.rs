@@ -1,8 +1,8 @@
 //! Services on a test's broker.
 
-use rabbitry::{AnyEvent, Publisher, Running, Service};
+use rabbitry::{AnyEvent, Publisher, Running, Service, testing::Test};
 
-use crate::{TestBroker, within};
+use crate::{Node, TestBroker, within};
 
 impl TestBroker {
     /// Starts a service here, and returns once it consumes.
@@ -20,4 +20,20 @@ pub async fn stop(running: Running) {
 #[must_use]
 pub fn any(running: &Running) -> Publisher<AnyEvent> {
     running.publisher().expect("the service declares that it publishes AnyEvent")
+}
+
+/// Stops all services of a test, one after the other; the test's own goes on.
+pub async fn stop_all(test: &mut Test) {
+    while !test.services().is_empty() {
+        stop(test.take(0)).await;
+    }
+}
+
+/// The names of all queues on a test's broker, whoever declared them. On RabbitMQ it is one of the shared node.
+pub async fn queues(test: &Test) -> Vec<String> {
+    let address = test.broker().transport().expect("the broker can be used").address();
+    match address.strip_prefix("amqp://").and_then(|rest| rest.split_once('/')) {
+        Some((_, vhost)) => Node::shared().await.queues(vhost).await,
+        None => test.queues().into_iter().collect(),
+    }
 }

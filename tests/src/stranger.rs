@@ -3,10 +3,11 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use rabbitry::{
-    Broker, Clock, SystemClock, Topology,
-    topology::{Arguments, Binding, Destination, Queue, QueueType},
+    Broker, Clock, Exchange, ExchangeKind, SystemClock, Topology,
+    topology::{Argument, Binding, Destination, Queue, QueueType},
     transport::{
-        Confirmed, Connection, ConsumeChannel, Delivery, HeaderValue, Message, Properties, Settlement, TransportError,
+        Confirmed, Connection, ConsumeChannel, Delivery, HeaderValue, Message, Properties, Returned, Settlement,
+        TransportError,
     },
 };
 
@@ -27,25 +28,66 @@ impl Stranger {
         Self { connection }
     }
 
-    /// Declares a queue and binds it.
-    pub async fn declare_queue(&self, name: &str, kind: QueueType, exchange: &str, key: &str) {
+    /// Declares an exchange.
+    pub async fn declare_exchange(&self, name: &str, kind: ExchangeKind) {
         let mut topology = Topology::default();
-        topology.queues.push(Queue::named(name, kind, Arguments::new()));
-        topology.bindings.push(Binding::new(exchange, Destination::Queue(name.to_owned()), key));
-        let declared = self.connection.declare(&topology, rabbitry::TopologyMode::Declare);
-        within("declaring", declared).await.expect("the queue is declared");
+        topology.exchanges.push(Exchange::named(name, kind));
+        self.declare(&topology).await;
     }
 
-    /// Publishes a message, and returns once it is confirmed.
+    /// Declares a queue and binds it.
+    pub async fn declare_queue(&self, name: &str, kind: QueueType, exchange: &str, key: &str) {
+        self.declare_queue_with(name, kind, &[], Some((exchange, key))).await;
+    }
+
+    /// Declares a queue with arguments, and binds it to an exchange by a key if there is one.
+    pub async fn declare_queue_with(
+        &self,
+        name: &str,
+        kind: QueueType,
+        arguments: &[(&str, Argument)],
+        binding: Option<(&str, &str)>,
+    ) {
+        let mut topology = Topology::default();
+        let arguments = arguments.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        topology.queues.push(Queue::named(name, kind, arguments));
+        let destination = || Destination::Queue(name.to_owned());
+        topology.bindings.extend(binding.map(|(exchange, key)| Binding::new(exchange, destination(), key)));
+        self.declare(&topology).await;
+    }
+
+    async fn declare(&self, topology: &Topology) {
+        let declared = self.connection.declare(topology, rabbitry::TopologyMode::Declare);
+        within("declaring", declared).await.expect("all of it is declared");
+    }
+
+    /// Publishes a message, and returns once it is confirmed and in a queue at least.
     pub async fn publish(&self, exchange: &str, routing_key: &str, properties: Properties, body: &[u8]) {
+        let answer = self.send(exchange, routing_key, properties, body).await;
+        assert!(matches!(answer, (Confirmed::Ack, None)), "not stored: {answer:?}");
+    }
+
+    /// Publishes a message that no queue is bound for.
+    pub async fn publish_unheard(&self, exchange: &str, routing_key: &str, properties: Properties, body: &[u8]) {
+        let answer = self.send(exchange, routing_key, properties, body).await;
+        assert!(matches!(answer, (Confirmed::Ack, Some(_))), "not returned: {answer:?}");
+    }
+
+    async fn send(
+        &self,
+        exchange: &str,
+        routing_key: &str,
+        properties: Properties,
+        body: &[u8],
+    ) -> (Confirmed, Option<Returned>) {
         let (exchange, routing_key) = (exchange.to_owned(), routing_key.to_owned());
         let message = Message { exchange, routing_key, properties, body: body.to_vec().into() };
         let mut channel = self.connection.publish_channel().await.expect("a channel opens");
         let mut written = channel.write(vec![(&message, true)]).await;
         let confirm = written.remove(0).expect("it is written");
         let answer = within("a confirm", confirm).await.expect("the broker answers");
-        assert!(matches!(answer, (Confirmed::Ack, None)), "not stored: {answer:?}");
         channel.close().await.expect("the channel closes");
+        answer
     }
 
     /// Publishes an event without an envelope: a JSON body, its id, and its name as the routing key.
@@ -58,6 +100,11 @@ impl Stranger {
     /// Takes the next `count` messages of a queue, however long they take within the deadline.
     pub async fn receive(&self, queue: &str, count: usize) -> Vec<Delivery> {
         self.next(queue, count, true).await
+    }
+
+    /// The same, and what came in the messages alone.
+    pub async fn take(&self, queue: &str, count: usize) -> Vec<Message> {
+        self.receive(queue, count).await.into_iter().map(|delivery| delivery.message).collect()
     }
 
     /// Looks at the next `count` messages of a queue and gives them back.
@@ -135,15 +182,15 @@ impl Stranger {
 
     /// How many messages wait in a queue.
     pub async fn count(&self, queue: &str) -> u64 {
-        self.connection.count(queue).await.expect("the queue is there")
+        self.count_if_any(queue).await.expect("the queue is there")
     }
 
-    /// Whether there is a queue of this name.
-    pub async fn has_queue(&self, queue: &str) -> bool {
-        match self.connection.count(queue).await {
-            Ok(_) => true,
-            Err(TransportError::Refused { code: 404, .. }) => false,
-            Err(error) => panic!("{queue}: {error}"),
+    /// The same; `None` if there is no such queue, or if it is a connection's own.
+    pub async fn count_if_any(&self, queue: &str) -> Option<u64> {
+        match within("counting", self.connection.count(queue)).await {
+            Ok(count) => Some(count),
+            Err(TransportError::Refused { code: 404 | 405, .. }) => None,
+            Err(error) => panic!("counting {queue}: {error}"),
         }
     }
 }
@@ -151,6 +198,12 @@ impl Stranger {
 async fn next(channel: &mut Box<dyn ConsumeChannel>) -> Delivery {
     let next = std::future::poll_fn(|context| channel.poll_next(context)).await;
     next.expect("the channel lives").expect("the consumer goes on")
+}
+
+/// A message's id; empty if it has none.
+#[must_use]
+pub fn id(message: &Message) -> String {
+    message.properties.message_id.clone().unwrap_or_default()
 }
 
 /// A header's text; empty if there is none, or if it is no text.
@@ -170,12 +223,6 @@ pub fn integer(message: &Message, header: &str) -> Option<i64> {
         HeaderValue::I32(number) => Some((*number).into()),
         _ => None,
     }
-}
-
-/// A message's property `message_id`; empty if there is none.
-#[must_use]
-pub fn id(message: &Message) -> &str {
-    message.properties.message_id.as_deref().unwrap_or_default()
 }
 
 /// A body as JSON; `null` if it is none.

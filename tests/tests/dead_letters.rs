@@ -9,7 +9,7 @@ use rabbitry::{
     transport::{HeaderValue, Headers, Message, Properties},
 };
 use rabbitry_tests::{
-    Books, LATE, Record, Stranger, eventually, id, integer, json as data, on_both, text, texts, unit,
+    Books, LATE, Record, Stranger, eventually, id, integer, json as data, on_both, stop, text, texts, unit,
 };
 use serde_json::json;
 
@@ -101,7 +101,7 @@ async fn a_dead_letter_says_what_happened_and_keeps_the_rest(place: Place) {
     }
     // All other properties are as they were.
     assert_eq!(Properties { headers, ..dead.properties }, properties);
-    test.stop(0).await;
+    stop(test.take(0)).await;
     Books::settled_in(&test, 0).await.balance(1, 1);
     test.shutdown().await;
 }
@@ -113,10 +113,10 @@ async fn a_dead_letter_can_be_looked_at_for_ever(place: Place) {
     let client = Stranger::on(&test.broker()).await;
     client.publish_bare("events", "order", "order-1", &json!(1)).await;
     eventually("a dead letter", || async { client.count("shop.order.dead").await == 1 }).await;
-    test.stop(0).await;
+    stop(test.take(0)).await;
     for _ in 0..50 {
         let dead = client.put_back("shop.order.dead", 1).await.message;
-        assert_eq!((id(&dead), &*text(&dead, "rabbitry-reason")), ("order-1", "rejected"));
+        assert_eq!((&*id(&dead), &*text(&dead, "rabbitry-reason")), ("order-1", "rejected"));
     }
     Books::settled_in(&test, 1).await.balance(1, 0);
     test.shutdown().await;
@@ -125,7 +125,7 @@ async fn a_dead_letter_can_be_looked_at_for_ever(place: Place) {
 async fn what_the_broker_gives_up_lies_with_the_other_dead_letters(place: Place) {
     let mut test = testing::start_on(place, Service::new("shop").subscribe("order", |_: AnyEvent| async {})).await;
     // Its queue stays.
-    test.stop(0).await;
+    stop(test.take(0)).await;
     let client = Stranger::on(&test.broker()).await;
     client.publish_bare("events", "order", "order-1", &json!({ "order_id": 1 })).await;
     // A limit of 20 is 21 deliveries.
@@ -154,16 +154,16 @@ async fn what_nobody_ever_answered_is_abandoned(place: Place) {
     let service =
         || Service::new("shop").subscription(Subscription::to("order").retry(policy).handler(handler.clone()));
     let mut test = testing::start_on(place, service()).await;
-    test.stop(0).await;
+    stop(test.take(0)).await;
     let client = Stranger::on(&test.broker()).await;
     client.publish_bare("events", "order", "order-1", &json!("kills")).await;
     client.put_back("shop.order", 3).await;
     client.publish_bare("events", "order", "order-2", &json!("good")).await;
-    test.begin(service()).await;
+    test.start_another(service()).await;
     let dead = client.receive("shop.order.dead", 1).await.remove(0).message;
-    assert_eq!((id(&dead), &*text(&dead, "rabbitry-reason")), ("order-1", "abandoned"));
+    assert_eq!((&*id(&dead), &*text(&dead, "rabbitry-reason")), ("order-1", "abandoned"));
     assert_eq!(runs.wait_for(1).await, [r#""good""#]);
-    test.stop(1).await;
+    stop(test.take(0)).await;
     assert_eq!(runs.len(), 1, "what ended three processes is not run in a fourth");
     Books::settled_in(&test, 0).await.balance(2, 2);
     test.shutdown().await;
@@ -189,7 +189,7 @@ async fn what_is_rejected_is_dead_at_once(place: Place) {
         assert_eq!(integer(&dead, "rabbitry-attempt"), Some(1));
         assert_eq!(text(&dead, "rabbitry-first-failure"), text(&dead, "rabbitry-last-failure"));
     }
-    test.stop(0).await;
+    stop(test.take(0)).await;
     assert_eq!(runs.len(), 20);
     Books::settled_in(&test, 0).await.balance(20, 20);
     test.shutdown().await;

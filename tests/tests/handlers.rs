@@ -10,13 +10,13 @@
 use std::time::Duration;
 
 use rabbitry::{
-    AnyEvent, Attempt, DecodeError, EventSet, HandlerError, Metadata, Publisher, RetryPolicy, Service, State,
-    Subscription, Subscriptions, event,
+    AnyEvent, Attempt, DecodeError, EventSet, HandlerError, Metadata, Publisher, QueueType, RetryPolicy, Service,
+    State, Subscription, Subscriptions, event,
     handler::{Argument, MissingResource, Outcome, Received, Resources},
     prelude::*,
-    subscribe, subscriptions,
+    subscribe, subscriptions, testing, topology,
 };
-use rabbitry_tests::{Books, Header, Record, TestBroker, stop, within};
+use rabbitry_tests::{Books, Record, Stranger, eventually, id, json as content, on_both, text, within};
 use serde_json::{Value, json};
 
 #[event("order_created")]
@@ -144,51 +144,6 @@ fn blocks_by_hand(order: OrderCreated, State(notes): State<Notes>) {
     notes.add(("blocks_by_hand", json!(id)));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_argument_is_made_of_the_event() {
-    let broker = TestBroker::new().await;
-    let (notes, closures) = (Notes::default(), Notes::default());
-    let closure = closures.clone();
-    let service = Service::new("all")
-        .state(notes.clone())
-        .publishes::<OrderEvent>()
-        .subscriptions(subscriptions![takes_all, takes_a_set, takes_any, returns_a_future, blocks])
-        .subscription(Subscription::to("order_created").name("by_hand").handler(by_hand))
-        .subscription(Subscription::to("order_created").name("blocks_by_hand").blocking_handler(blocks_by_hand))
-        .subscribe("order_created", move |order: OrderCreated, attempt: Attempt| {
-            closure.add(("closure", json!([order.order_id, attempt.of])));
-            async {}
-        });
-    let running = broker.start(service).await;
-    let orders = running.publisher::<OrderEvent>().unwrap();
-    let created = OrderEvent::Created(OrderCreated { order_id: 7 });
-    orders.event(created).id("order-7").entry("tenant", "north").publish().await.unwrap();
-    let cancelled = OrderCancelled { order_id: 8, reason: "late".to_owned() };
-    orders.publish(OrderEvent::Cancelled(cancelled)).await.unwrap();
-    assert_eq!(closures.wait_for(1).await, [("closure", json!([7, 7]))]);
-    let mut seen: Vec<String> =
-        notes.wait_for(11).await.into_iter().map(|(handler, seen)| format!("{handler} {seen}")).collect();
-    seen.sort();
-    assert_eq!(
-        seen,
-        [
-            "blocks 7",
-            "blocks_by_hand 7",
-            "by_hand 7",
-            "returns_a_future 7",
-            r#"takes_a_set {"cancelled":8,"reason":"late"}"#,
-            r#"takes_a_set {"created":7}"#,
-            r#"takes_all {"attempt":[1,4],"id":"order-7","key":"7","order":7,"source":"all","tenant":"north","time":true,"version":1}"#,
-            r#"takes_any {"is":false,"name":"mail_wanted"}"#,
-            r#"takes_any {"is":false,"name":"order_cancelled"}"#,
-            r#"takes_any {"is":false,"name":"stock_updated"}"#,
-            r#"takes_any {"is":true,"name":"order_created"}"#,
-        ]
-    );
-    stop(running).await;
-    Books::settled(&broker, 0).await.balance(12, 12);
-}
-
 #[derive(Debug, thiserror::Error)]
 #[error("the shelf is empty")]
 struct Empty(#[source] std::fmt::Error);
@@ -242,20 +197,80 @@ fn mixed() -> Result<StockUpdated, HandlerError> {
     Ok(stock("err-mixed"))
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_outcome_is_published_or_fails() {
-    let broker = TestBroker::new().await;
+#[subscribe("order_created")]
+async fn mails_and_returns(order: OrderCreated, mails: Publisher<MailWanted>) -> anyhow::Result<StockUpdated> {
+    mails.publish(mail("plain")).await?;
+    mails.event(mail("built")).id("mail-1").correlation_id("other").entry("tenant", order.order_id).publish().await?;
+    Ok(stock("returned"))
+}
+
+/// An error whose text cannot be had.
+#[derive(Debug)]
+struct Unspeakable;
+
+impl std::fmt::Display for Unspeakable {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic!("there are no words")
+    }
+}
+
+impl std::error::Error for Unspeakable {}
+
+on_both! {
+async fn every_argument_is_made_of_the_event(place: Place) {
+    let (notes, closures) = (Notes::default(), Notes::default());
+    let closure = closures.clone();
+    let service = Service::new("all")
+        .state(notes.clone())
+        .publishes::<OrderEvent>()
+        .subscriptions(subscriptions![takes_all, takes_a_set, takes_any, returns_a_future, blocks])
+        .subscription(Subscription::to("order_created").name("by_hand").handler(by_hand))
+        .subscription(Subscription::to("order_created").name("blocks_by_hand").blocking_handler(blocks_by_hand))
+        .subscribe("order_created", move |order: OrderCreated, attempt: Attempt| {
+            closure.add(("closure", json!([order.order_id, attempt.of])));
+            async {}
+        });
+    let test = testing::start_on(place, service).await;
+    let orders = test.running(0).publisher::<OrderEvent>().unwrap();
+    let created = OrderEvent::Created(OrderCreated { order_id: 7 });
+    orders.event(created).id("order-7").entry("tenant", "north").publish().await.unwrap();
+    let cancelled = OrderCancelled { order_id: 8, reason: "late".to_owned() };
+    orders.publish(OrderEvent::Cancelled(cancelled)).await.unwrap();
+    assert_eq!(closures.wait_for(1).await, [("closure", json!([7, 7]))]);
+    let mut seen: Vec<String> =
+        notes.wait_for(11).await.into_iter().map(|(handler, seen)| format!("{handler} {seen}")).collect();
+    seen.sort();
+    assert_eq!(
+        seen,
+        [
+            "blocks 7",
+            "blocks_by_hand 7",
+            "by_hand 7",
+            "returns_a_future 7",
+            r#"takes_a_set {"cancelled":8,"reason":"late"}"#,
+            r#"takes_a_set {"created":7}"#,
+            r#"takes_all {"attempt":[1,4],"id":"order-7","key":"7","order":7,"source":"all","tenant":"north","time":true,"version":1}"#,
+            r#"takes_any {"is":false,"name":"mail_wanted"}"#,
+            r#"takes_any {"is":false,"name":"order_cancelled"}"#,
+            r#"takes_any {"is":false,"name":"stock_updated"}"#,
+            r#"takes_any {"is":true,"name":"order_created"}"#,
+        ]
+    );
+    Books::after(test).await.balance(12, 12);
+}
+
+async fn every_outcome_is_published_or_fails(place: Place) {
     let service = Service::new("all").publishes::<AnyEvent>().subscriptions(outcomes());
-    let running = broker.start(service).await;
-    let client = broker.client().await;
-    client.declare_queue("said", "events", "*").await;
-    let publisher = running.publisher::<AnyEvent>().unwrap();
+    let test = testing::start_on(place, service).await;
+    let stranger = Stranger::on(&test.broker()).await;
+    stranger.declare_queue("said", QueueType::Classic, "events", "*").await;
+    let publisher = test.running(0).publisher::<AnyEvent>().unwrap();
     publisher.publish_value("ask", json!(null), None).await.unwrap();
-    let said = client.receive("said", 21).await;
+    let said = stranger.take("said", 21).await;
     let mut published: Vec<String> = said
         .iter()
         .filter(|raw| raw.routing_key != "ask")
-        .map(|raw| format!("{} {}", raw.json()["data"]["by"].as_str().unwrap(), raw.routing_key))
+        .map(|raw| format!("{} {}", content(raw)["data"]["by"].as_str().unwrap(), raw.routing_key))
         .collect();
     published.sort();
     let expected = [
@@ -285,8 +300,8 @@ async fn every_outcome_is_published_or_fails() {
     for handler in
         ["err-own", "err-anyhow", "err-string", "err-str", "err-box", "err-handler", "err-mixed", "err-behind"]
     {
-        let dead = client.receive(&format!("all.{handler}.dead"), 1).await;
-        failed.push(format!("{handler} {}: {}", dead[0].text("rabbitry-reason"), dead[0].text("rabbitry-error")));
+        let dead = stranger.take(&format!("all.{handler}.dead"), 1).await;
+        failed.push(format!("{handler} {}: {}", text(&dead[0], "rabbitry-reason"), text(&dead[0], "rabbitry-error")));
     }
     assert_eq!(
         failed,
@@ -301,16 +316,12 @@ async fn every_outcome_is_published_or_fails() {
             "err-behind error: second",
         ]
     );
-    stop(running).await;
-    Books::settled(&broker, 0).await.balance(25, 17 + 8);
-    assert_eq!(client.count("said").await, Some(0));
+    Books::after(test).await.balance(25, 17 + 8);
+    assert_eq!(stranger.count("said").await, 0);
 }
 
 /// Until what a handler returned is confirmed, its cause is not acknowledged, and the handler does not run again for it.
-#[tokio::test(flavor = "multi_thread")]
-async fn returned_events_are_confirmed_before_the_cause_is_acknowledged() {
-    let broker = TestBroker::new().await;
-    let client = broker.client().await;
+async fn returned_events_are_confirmed_before_the_cause_is_acknowledged(place: Place) {
     let runs = Record::default();
     let service = |runs: Record<i64>| {
         Service::new("inventory").grace(Duration::from_millis(500)).publishes::<AnyEvent>().subscribe(
@@ -322,96 +333,86 @@ async fn returned_events_are_confirmed_before_the_cause_is_acknowledged() {
             },
         )
     };
-    let running = broker.start(service(runs.clone())).await;
+    let mut test = testing::start_on(place, service(runs.clone())).await;
+    let stranger = Stranger::on(&test.broker()).await;
     // A queue that is full turns every confirm of this event into a nack.
     let full = [
-        ("x-queue-type", Header::LongString("quorum".into())),
-        ("x-max-length", Header::LongLongInt(1)),
-        ("x-overflow", Header::LongString("reject-publish".into())),
+        ("x-max-length", topology::Argument::Integer(1)),
+        ("x-overflow", topology::Argument::Text("reject-publish".to_owned())),
     ];
-    client.declare_queue_with("full", &full).await;
-    client.bind("full", "events", "stock_updated").await;
-    let fill = running.publisher::<AnyEvent>().unwrap();
+    stranger.declare_queue_with("full", QueueType::Quorum, &full, Some(("events", "stock_updated"))).await;
+    let fill = test.running(0).publisher::<AnyEvent>().unwrap();
     // A quorum queue holds a few more than it may before it says no.
     while fill.publish_value("stock_updated", json!({ "by": "filling", "left": 0 }), None).await.is_ok() {}
     for order_id in [1, 2] {
-        client
+        stranger
             .publish_bare("events", "order_created", &format!("order-{order_id}"), &json!({ "order_id": order_id }))
             .await;
     }
     assert_eq!(runs.wait_for(2).await.len(), 2);
     // The second is acknowledged when the service stops, the first is not: its event is nowhere.
+    let running = test.take(0);
     let error = within("stopping", running.shutdown()).await.unwrap_err();
     assert_eq!(error.cut_off, [("order_created".to_owned(), 1)]);
     assert_eq!(runs.len(), 2, "a handler that has ended is not run again");
-    assert_eq!(client.count("inventory.order_created").await, Some(1));
-    let waiting = client.look("inventory.order_created").await.expect("the cause is not acknowledged");
-    assert_eq!(waiting.id(), "order-1");
+    // The broker may take a moment to see that its consumer is gone.
+    eventually("the cause is back", || async { stranger.count("inventory.order_created").await == 1 }).await;
+    let waiting = stranger.look("inventory.order_created", 1).await;
+    assert_eq!(id(&waiting[0].message), "order-1", "the cause is not acknowledged");
     // With room, the event is stored and the cause goes.
-    while client.take("full").await.is_some() {}
-    let running = broker.start(service(runs.clone())).await;
-    let said = client.receive("full", 1).await;
-    assert_eq!(said[0].json()["metadata"]["causationId"], "order-1");
-    stop(running).await;
+    let held = stranger.count("full").await;
+    stranger.take("full", usize::try_from(held).unwrap()).await;
+    test.start_another(service(runs.clone())).await;
+    let said = stranger.take("full", 1).await;
+    assert_eq!(content(&said[0])["metadata"]["causationId"], "order-1");
+    let books = Books::after(test).await;
     assert_eq!(runs.all().iter().filter(|order| **order == 1).count(), 2);
-    Books::settled(&broker, 0).await.balance(2, 2);
+    books.balance(2, 2);
 }
 
-#[subscribe("order_created")]
-async fn mails_and_returns(order: OrderCreated, mails: Publisher<MailWanted>) -> anyhow::Result<StockUpdated> {
-    mails.publish(mail("plain")).await?;
-    mails.event(mail("built")).id("mail-1").correlation_id("other").entry("tenant", order.order_id).publish().await?;
-    Ok(stock("returned"))
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_a_handler_says_has_its_event_as_the_cause() {
-    let broker = TestBroker::new().await;
-    let client = broker.client().await;
+async fn what_a_handler_says_has_its_event_as_the_cause(place: Place) {
     let service =
         Service::new("inventory").publishes::<OrderCreated>().subscriptions(subscriptions![mails_and_returns]);
-    let running = broker.start(service).await;
-    client.declare_queue("mails", "events", "mail_wanted").await;
-    client.declare_queue("stock", "events", "stock_updated").await;
-    let orders = running.publisher::<OrderCreated>().unwrap();
+    let test = testing::start_on(place, service).await;
+    let stranger = Stranger::on(&test.broker()).await;
+    stranger.declare_queue("mails", QueueType::Classic, "events", "mail_wanted").await;
+    stranger.declare_queue("stock", QueueType::Classic, "events", "stock_updated").await;
+    let orders = test.running(0).publisher::<OrderCreated>().unwrap();
     let published = orders.event(OrderCreated { order_id: 7 }).correlation_id("checkout").publish().await.unwrap();
-    let mails = client.receive("mails", 2).await;
-    let stock = client.receive("stock", 1).await;
+    let mails = stranger.take("mails", 2).await;
+    let stock = stranger.take("stock", 1).await;
     let facts = |metadata: &Value| (metadata["correlationId"].clone(), metadata["causationId"].clone());
     for (raw, correlation) in [(&mails[0], "checkout"), (&mails[1], "other"), (&stock[0], "checkout")] {
-        let metadata = &raw.json()["metadata"];
+        let metadata = &content(raw)["metadata"];
         assert_eq!(facts(metadata), (json!(correlation), json!(published.id())));
-        assert_eq!(metadata["id"], raw.id());
+        assert_eq!(metadata["id"], id(raw));
         assert_eq!(metadata["source"], "inventory");
-        assert_eq!(raw.properties.correlation_id().as_ref().unwrap().as_str(), correlation);
-        assert_eq!(raw.properties.app_id().as_ref().unwrap().as_str(), "inventory");
+        assert_eq!(raw.properties.correlation_id.as_deref().unwrap(), correlation);
+        assert_eq!(raw.properties.app_id.as_deref().unwrap(), "inventory");
     }
-    assert_eq!(mails[1].id(), "mail-1");
-    assert_eq!(mails[1].json()["metadata"]["tenant"], 7);
-    assert_eq!(stock[0].json()["metadata"]["key"], "returned");
-    stop(running).await;
-    Books::settled(&broker, 0).await.balance(1, 1);
+    assert_eq!(id(&mails[1]), "mail-1");
+    assert_eq!(content(&mails[1])["metadata"]["tenant"], 7);
+    assert_eq!(content(&stock[0])["metadata"]["key"], "returned");
+    Books::after(test).await.balance(1, 1);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn routes_publish_with_metadata_by_value_and_many_at_once() {
-    let broker = TestBroker::new().await;
-    let client = broker.client().await;
+async fn routes_publish_with_metadata_by_value_and_many_at_once(place: Place) {
     let service = Service::new("shop").publishes::<OrderCreated>().publishes::<AnyEvent>();
-    let running = broker.start(service).await;
-    client.declare_queue("orders", "events", "order_created").await;
-    let orders = running.publisher::<OrderCreated>().unwrap();
+    let test = testing::start_on(place, service).await;
+    let stranger = Stranger::on(&test.broker()).await;
+    stranger.declare_queue("orders", QueueType::Classic, "events", "order_created").await;
+    let orders = test.running(0).publisher::<OrderCreated>().unwrap();
     let built = orders.event(OrderCreated { order_id: 1 }).id("one").correlation_id("first").entry("tenant", "north");
     assert_eq!(built.publish().await.unwrap().id(), "one");
-    let values = running.publisher::<AnyEvent>().unwrap();
+    let values = test.running(0).publisher::<AnyEvent>().unwrap();
     let metadata = json!({ "tenant": "south", "urgent": true });
     let by_value = values.publish_value("order_created", json!({ "order_id": 2 }), Some(metadata)).await.unwrap();
     assert_eq!(orders.publish_all((3..=500).map(|order_id| OrderCreated { order_id })).await.unwrap(), 498);
-    let received = client.receive("orders", 500).await;
-    let ids = received.iter().map(|raw| raw.json()["data"]["order_id"].as_i64().unwrap());
+    let received = stranger.take("orders", 500).await;
+    let ids = received.iter().map(|raw| content(raw)["data"]["order_id"].as_i64().unwrap());
     let misplaced: Vec<_> = ids.zip(1..).filter(|(id, place)| id != place).collect();
     assert_eq!(misplaced, [], "one publisher's events keep their order");
-    let first = received[0].json();
+    let first = content(&received[0]);
     assert_eq!(first["eventType"], "order_created");
     assert_eq!(first["metadata"]["id"], "one");
     assert_eq!(first["metadata"]["correlationId"], "first");
@@ -419,9 +420,9 @@ async fn routes_publish_with_metadata_by_value_and_many_at_once() {
     assert_eq!(first["metadata"]["key"], "1");
     assert_eq!(first["metadata"]["version"], 1);
     assert_eq!(first["metadata"].get("causationId"), None);
-    assert_eq!(*received[0].properties.delivery_mode(), Some(2));
-    assert_eq!(received[0].properties.kind().as_ref().unwrap().as_str(), "order_created");
-    let second = received[1].json();
+    assert_eq!(received[0].properties.delivery_mode, Some(2));
+    assert_eq!(received[0].properties.kind.as_deref().unwrap(), "order_created");
+    let second = content(&received[1]);
     assert_eq!(second["metadata"]["id"], by_value.id());
     assert_eq!(second["metadata"]["tenant"], "south");
     assert_eq!(second["metadata"]["urgent"], true);
@@ -431,26 +432,12 @@ async fn routes_publish_with_metadata_by_value_and_many_at_once() {
     }
     values.publish_value("Order Created", json!(1), None).await.unwrap_err();
     values.publish_value("order_created", json!(1), Some(json!([1]))).await.unwrap_err();
-    stop(running).await;
-    assert_eq!(client.count("orders").await, Some(0));
-    Books::settled(&broker, 0).await.balance(500, 500);
+    let books = Books::after(test).await;
+    assert_eq!(stranger.count("orders").await, 0);
+    books.balance(500, 500);
 }
 
-/// An error whose text cannot be had.
-#[derive(Debug)]
-struct Unspeakable;
-
-impl std::fmt::Display for Unspeakable {
-    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        panic!("there are no words")
-    }
-}
-
-impl std::error::Error for Unspeakable {}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn code_of_the_user_that_panics_beside_the_handler_ends_no_subscription() {
-    let broker = TestBroker::new().await;
+async fn code_of_the_user_that_panics_beside_the_handler_ends_no_subscription(place: Place) {
     let handled = Record::default();
     let note = handled.clone();
     let speechless = Subscription::to("job").name("speechless").retry(RetryPolicy::default().attempts(1));
@@ -465,18 +452,18 @@ async fn code_of_the_user_that_panics_beside_the_handler_ends_no_subscription() 
     let undecided = undecided.reject_if(|_: &std::io::Error| panic!("undecided"));
     let undecided = undecided.handler(|_: AnyEvent| async { Err::<(), _>(std::io::Error::other("no")) });
     let service = Service::new("worker").publishes::<AnyEvent>().subscription(speechless).subscription(undecided);
-    let running = broker.start(service).await;
-    let publisher = running.publisher::<AnyEvent>().unwrap();
+    let test = testing::start_on(place, service).await;
+    let publisher = test.running(0).publisher::<AnyEvent>().unwrap();
     publisher.publish_value("job", 0, None).await.unwrap();
     publisher.publish_value("job", 1, None).await.unwrap();
-    let client = broker.client().await;
+    let stranger = Stranger::on(&test.broker()).await;
     assert_eq!(handled.wait_for(1).await, ["1"]);
     for (queue, count) in [("worker.speechless.dead", 1), ("worker.undecided.dead", 2)] {
-        for dead in client.receive(queue, count).await {
-            assert_eq!(dead.text("rabbitry-reason"), "panic", "{queue}");
+        for dead in stranger.take(queue, count).await {
+            assert_eq!(text(&dead, "rabbitry-reason"), "panic", "{queue}");
         }
     }
-    assert!(running.health().is_ready());
-    stop(running).await;
-    Books::read(&broker).await.balance(0, 0);
+    assert!(test.running(0).health().is_ready());
+    Books::after(test).await.balance(0, 0);
+}
 }

@@ -10,7 +10,7 @@ use rabbitry::{
     subscribe, subscriptions,
     testing::{self, Place},
 };
-use rabbitry_tests::{Record, on_both};
+use rabbitry_tests::{Record, on_both, stop};
 
 #[event("order_created")]
 struct OrderCreated {
@@ -60,6 +60,45 @@ fn services() -> [Service; 2] {
 }
 
 on_both! {
+async fn an_instance_goes_and_another_comes(place: Place) {
+    let mut test = testing::start_on(place, services()).await;
+    test.start_another(Service::new("shipping").subscriptions(subscriptions![ship])).await;
+    assert_eq!(test.services().len(), 3);
+    test.publish(OrderCreated { order_id: 1 }).await;
+    test.settled().await;
+    assert_eq!(test.handled("ship").times(), 1, "instances share a queue, and are asked about as one");
+    for _ in 0..2 {
+        stop(test.take(1)).await;
+    }
+    // Nobody is left who would ship.
+    test.publish(OrderCreated { order_id: 3 }).await;
+    test.settled().await;
+    assert_eq!((test.handled("reserve_stock").times(), test.handled("ship").times()), (2, 1));
+    assert!(test.queues().contains("shipping.ship"));
+    let began = test.now();
+    test.start_another(Service::new("shipping").subscriptions(subscriptions![ship])).await;
+    test.settled().await;
+    let shipped = test.handled("shipping.ship").runs;
+    assert!(shipped.len() == 2 && shipped[0].began() <= began && shipped[1].began() >= began, "{shipped:?}");
+    assert_eq!(test.published::<OrderShipped>().len(), 2);
+    test.shutdown().await;
+}
+
+async fn a_service_that_is_dropped_leaves_what_it_had(place: Place) {
+    let stuck = Subscription::to("order_created").name("reserve_stock");
+    let stuck = stuck.handler(|_: AnyEvent| std::future::pending::<()>());
+    let mut test = testing::start_on(place, Service::new("inventory").subscription(stuck)).await;
+    test.publish(OrderCreated { order_id: 1 }).await;
+    drop(test.take(0));
+    test.settled().await;
+    let [inventory, _] = services();
+    test.start_another(inventory).await;
+    test.settled().await;
+    assert_eq!(test.handled("reserve_stock").attempts(), [1]);
+    assert_eq!(test.published::<StockReserved>(), [StockReserved { order_id: 1 }]);
+    test.shutdown().await;
+}
+
 async fn the_way_of_some_orders(place: Place) {
     let mut test = testing::start_on(place, services()).await;
     for order_id in [1, 2, 13, 14] {
@@ -171,12 +210,12 @@ async fn a_test_looks_in_between_two_attempts() {
     test.until(seen.wait_for(2)).await;
     let passed = test.now().duration_since(began).unwrap();
     assert!(passed >= HOUR && passed < 2 * HOUR, "{passed:?}");
-    test.stop(0).await;
+    stop(test.take(0)).await;
     // The third attempt is due, and nobody is there who would make it.
     test.settled().await;
     assert_eq!(test.handled("reserve").attempts(), [1, 2]);
     assert!(test.now().duration_since(began).unwrap() >= 2 * HOUR);
-    test.begin(service()).await;
+    test.start_another(service()).await;
     test.settled().await;
     assert_eq!(test.handled("reserve").attempts(), [1, 2, 3, 4]);
     assert!(test.handled("inventory.reserve").gaps().iter().all(|gap| *gap >= HOUR));

@@ -9,7 +9,7 @@ use rabbitry::{
     prelude::*,
     testing::{self, Test},
 };
-use rabbitry_tests::{Books, LATE, Record, Stranger, id, integer, on_both, text, unit};
+use rabbitry_tests::{Books, LATE, Record, Stranger, id, integer, on_both, stop, text, unit};
 use serde_json::json;
 
 #[event("order")]
@@ -221,7 +221,7 @@ async fn every_outcome_under_every_policy(place: Place) {
     let once = [(1, 1), (1, 1), (1, 1), (1, 1), (1, 3), (1, 3), (1, 3), (1, 3), (1, 4), (1, 4)];
     let again = [(2, 3), (2, 3), (2, 4), (3, 3), (3, 3), (3, 4), (4, 4)];
     assert_eq!(arrived, [&once[..], &again[..]].concat());
-    test.stop(0).await;
+    stop(test.take(0)).await;
     // None ran once more meanwhile.
     for case in &cases {
         case.judge_runs(&test);
@@ -263,7 +263,7 @@ async fn a_handler_that_hangs_holds_up_its_time_and_no_more(place: Place) {
     let dead = client.receive("slow.order.dead", 1).await;
     assert_eq!(text(&dead[0].message, "rabbitry-reason"), "timeout");
     assert_eq!(text(&dead[0].message, "rabbitry-error"), "the handler did not end within 200ms");
-    test.stop(0).await;
+    stop(test.take(0)).await;
     assert_eq!(seen.len(), 3);
     Books::settled_in(&test, 0).await.balance(2, 2);
     test.shutdown().await;

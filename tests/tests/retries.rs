@@ -7,7 +7,7 @@ use rabbitry::{
     testing::{self, Test},
     transport::{HeaderValue, Message},
 };
-use rabbitry_tests::{Books, LATE, Record, Stranger, id, integer, json as data, on_both, queues, text, unit};
+use rabbitry_tests::{Books, LATE, Record, Stranger, id, integer, json as data, on_both, queues, stop, text, unit};
 use serde_json::json;
 use tokio::sync::watch;
 
@@ -66,12 +66,12 @@ async fn attempts_go_on_where_the_last_process_ended(place: Place) {
     let client = Stranger::on(&test.broker()).await;
     client.publish_bare("events", "order", "order-1", &json!(1)).await;
     assert_eq!(test.until(runs.wait_for(2)).await, [1, 2]);
-    test.stop(0).await;
+    stop(test.take(0)).await;
     assert_eq!(runs.all(), [1, 2]);
-    test.begin(failing("audit", policy(4, unit), &runs)).await;
+    test.start_another(failing("audit", policy(4, unit), &runs)).await;
     let dead = test.until(client.receive("audit.order.dead", 1)).await;
     assert_eq!(integer(&dead[0].message, "rabbitry-attempt"), Some(4));
-    test.stop(1).await;
+    stop(test.take(0)).await;
     assert_eq!(runs.all(), [1, 2, 3, 4]);
     assert_gaps(&test, "order", &[unit; 3]);
     Books::settled_in(&test, 0).await.balance(1, 1);
@@ -88,7 +88,7 @@ async fn immediate_retries_never_leave_the_process(place: Place) {
     client.publish_bare("events", "order", "order-1", &json!(1)).await;
     let dead = test.until(client.receive("audit.order.dead", 1)).await;
     assert_eq!(text(&dead[0].message, "rabbitry-reason"), "error");
-    test.stop(0).await;
+    stop(test.take(0)).await;
     assert_eq!(runs.all(), [1, 2, 3, 4, 5]);
     assert_gaps(&test, "order", &[Duration::ZERO; 4]);
     Books::settled_in(&test, 0).await.balance(1, 1);
@@ -105,7 +105,7 @@ async fn a_delay_waits_in_the_levels_that_its_bits_name(place: Place) {
     client.publish_bare("events", "order", "order-1", &json!(1)).await;
     runs.wait_for(1).await;
     // Now nobody but us receives the retry.
-    test.stop(0).await;
+    stop(test.take(0)).await;
     let retry = test.until(client.receive("audit.order", 1)).await.remove(0).message;
     let took = test.now().duration_since(published).unwrap();
     assert!(took >= five && took < five + LATE, "it came after {took:?}");
@@ -131,13 +131,13 @@ async fn jitter_spreads_what_failed_together(place: Place) {
         client.publish_bare("events", "order", &format!("order-{i}"), &json!(i)).await;
     }
     runs.wait_for(EVENTS).await;
-    test.stop(0).await;
+    stop(test.take(0)).await;
     let retries = test.until(client.receive("audit.order", EVENTS)).await;
     let delays: BTreeSet<Duration> = retries.iter().map(|retry| delay(&retry.message)).collect();
     // From 3 s to twice as much, or hours. That 40 events share one of four delays happens less than once in 10^20 runs.
     assert!(delays.iter().all(|delay| (three..=three * 2).contains(delay)), "{delays:?}");
     assert!(delays.len() > 1, "{delays:?}");
-    let ids: BTreeSet<&str> = retries.iter().map(|retry| id(&retry.message)).collect();
+    let ids: BTreeSet<String> = retries.iter().map(|retry| id(&retry.message)).collect();
     assert_eq!(ids.len(), EVENTS);
     Books::settled_in(&test, 0).await.balance(EVENTS, EVENTS);
     test.shutdown().await;
@@ -161,7 +161,7 @@ async fn a_retry_later_than_the_ladder_holds_comes_earlier(place: Place) {
     let client = Stranger::on(&test.broker()).await;
     client.publish_bare("events", "order", "order-1", &json!(1)).await;
     assert_eq!(test.until(runs.wait_for(2)).await, [1, 2]);
-    test.stop(0).await;
+    stop(test.take(0)).await;
     // The levels of 1 s and 2 s hold 3 s; those up to 4096 s, for 2 h, hold 8191 s.
     let holds = Duration::from_secs((two.as_secs() + 1).next_power_of_two() - 1);
     assert_gaps(&test, "order", &[holds]);
@@ -193,8 +193,8 @@ async fn a_retry_comes_to_the_queue_that_failed_and_to_no_other(place: Place) {
     // What comes after it to the others has been behind every retry.
     client.publish_bare("events", "order", "order-2", &json!(2)).await;
     test.until(client.receive("billing.order.dead", 1)).await;
-    test.stop(0).await;
-    test.stop(1).await;
+    stop(test.take(0)).await;
+    stop(test.take(0)).await;
     assert_eq!(billing.all(), [1, 2, 3, 1, 2, 3]);
     assert_eq!(audit.all(), [1, 1]);
     assert_eq!(all.all(), ["order", "order"]);
@@ -230,7 +230,7 @@ async fn a_lost_connection_costs_no_attempt(place: Place) {
     let dead = test.until(client.receive("audit.order.dead", 1)).await;
     assert_eq!(integer(&dead[0].message, "rabbitry-attempt"), Some(2));
     // One run that was lost with its connection, and the two of the policy.
-    test.stop(0).await;
+    stop(test.take(0)).await;
     assert_eq!(runs.all(), [(1, 2), (1, 2), (2, 2)]);
     Books::settled_in(&test, 0).await.balance(1, 1);
     test.shutdown().await;

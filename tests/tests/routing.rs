@@ -6,117 +6,50 @@ use std::sync::{
 };
 
 use rabbitry::{
-    AnyEvent, Attempt, Exchange, ExchangeKind, QueueType, RetryPolicy, Running, Service, Subscription,
-    SubscriptionOptions,
+    AnyEvent, Attempt, Exchange, ExchangeKind, QueueType, RetryPolicy, Service, Subscription, SubscriptionOptions,
+    testing::{self, Place},
+    topology::Argument,
+    transport::Properties,
 };
 use rabbitry_tests::{
-    Books, Header, Record, TestBroker, any, assert_each_once, eventually, note, number, numbered, publish_numbers,
-    within,
+    Books, Record, Stranger, any, assert_each_once, eventually, integer, json, note, number, numbered, on_both,
+    publish_numbers, queues, stop_all, text, texts,
 };
 use serde_json::json;
 use tokio::sync::Barrier;
 
-async fn start(service: Service) -> Running {
-    within("starting", service.start()).await.unwrap()
-}
-
-async fn stop(running: &Running) {
-    within("stopping", running.shutdown()).await.unwrap();
-}
-
-async fn sender(broker: &TestBroker) -> Running {
-    start(Service::new("sender").broker(broker.url()).publishes::<AnyEvent>()).await
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn instances_of_a_service_share_the_events() {
-    let broker = TestBroker::new().await;
-    let both = Arc::new(Barrier::new(2));
-    let seen = [Record::default(), Record::default()];
-    let mut instances = Vec::new();
-    for record in &seen {
-        let (record, both, first) = (record.clone(), Arc::clone(&both), Arc::new(AtomicBool::new(true)));
-        let subscription = Subscription::to("order").concurrency(1).handler(move |event: AnyEvent| {
-            let (record, both, first) = (record.clone(), Arc::clone(&both), Arc::clone(&first));
-            async move {
-                // Neither takes a second one before the other has a first.
-                if first.swap(false, Ordering::Relaxed) {
-                    both.wait().await;
-                }
-                record.add(number(&event));
+/// An instance of `stock` that notes what it got, once both instances have something.
+fn instance(seen: &Record<u64>, both: &Arc<Barrier>) -> Service {
+    let (record, both, first) = (seen.clone(), Arc::clone(both), Arc::new(AtomicBool::new(true)));
+    let subscription = Subscription::to("order").concurrency(1).handler(move |event: AnyEvent| {
+        let (record, both, first) = (record.clone(), Arc::clone(&both), Arc::clone(&first));
+        async move {
+            // Neither takes a second one before the other has a first.
+            if first.swap(false, Ordering::Relaxed) {
+                both.wait().await;
             }
-        });
-        instances.push(start(Service::new("stock").broker(broker.url()).subscription(subscription)).await);
-    }
-    let sender = sender(&broker).await;
-    publish_numbers(&any(&sender), "order", 0..200).await;
-    eventually("all are handled", || async { seen[0].len() + seen[1].len() >= 200 }).await;
-    assert!(!seen[0].is_empty() && !seen[1].is_empty(), "one instance got nothing");
-    for instance in &instances {
-        stop(instance).await;
-    }
-    assert_each_once([seen[0].all(), seen[1].all()].concat(), 0..200);
-    stop(&sender).await;
-    Books::read(&broker).await.balance(200, 200);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn each_service_gets_a_copy() {
-    let broker = TestBroker::new().await;
-    let (stock, mail) = (Record::default(), Record::default());
-    let services = [
-        start(Service::new("stock").broker(broker.url()).subscribe("order", note(&stock))).await,
-        start(Service::new("mail").broker(broker.url()).subscribe("order", note(&mail))).await,
-    ];
-    let sender = sender(&broker).await;
-    publish_numbers(&any(&sender), "order", 0..50).await;
-    assert_each_once(stock.wait_for(50).await, 0..50);
-    assert_each_once(mail.wait_for(50).await, 0..50);
-    for running in services.iter().chain([&sender]) {
-        stop(running).await;
-    }
-    Books::read(&broker).await.balance(100, 100);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn patterns_take_words() {
-    let broker = TestBroker::new().await;
-    let named = |record: &Record<String>| {
-        let record = record.clone();
-        move |event: AnyEvent| {
-            record.add(event.name().to_owned());
-            async {}
+            record.add(number(&event));
         }
-    };
-    let (one_word, every, two) = (Record::default(), Record::default(), Record::default());
-    let service = Service::new("audit")
-        .broker(broker.url())
-        .publishes::<AnyEvent>()
-        .subscribe("order.*", named(&one_word))
-        .subscribe("#", named(&every))
-        // One queue with two bindings that both match gets one copy.
-        .subscription(Subscription::to("order.#").and("*.created").name("either").handler(named(&two)));
-    let running = start(service).await;
-    for name in ["order", "order.created", "order.item.added", "stock.created", "stock.updated"] {
-        any(&running).publish_value(name, json!({}), None).await.unwrap();
+    });
+    Service::new("stock").subscription(subscription)
+}
+
+/// A handler that notes the names of events.
+fn named(record: &Record<String>) -> impl Fn(AnyEvent) -> std::future::Ready<()> + Send + Sync + 'static + use<> {
+    let record = record.clone();
+    move |event| {
+        record.add(event.name().to_owned());
+        std::future::ready(())
     }
-    let sorted = |mut names: Vec<String>| {
-        names.sort();
-        names
-    };
-    assert_eq!(one_word.wait_for(1).await, ["order.created"]);
-    assert_eq!(
-        sorted(every.wait_for(5).await),
-        ["order", "order.created", "order.item.added", "stock.created", "stock.updated"]
-    );
-    assert_eq!(sorted(two.wait_for(4).await), ["order", "order.created", "order.item.added", "stock.created"]);
-    stop(&running).await;
-    Books::read(&broker).await.balance(10, one_word.len() + every.len() + two.len());
+}
+
+fn sorted(mut names: Vec<String>) -> Vec<String> {
+    names.sort();
+    names
 }
 
 /// A broadcast handler of `cache` that notes what it got and how often it tried.
 fn broadcast(
-    broker: &TestBroker,
     seen: &Record<u64>,
     tries: &Record<u32>,
     fails: impl Fn(u64, u32) -> bool + Send + Sync + 'static,
@@ -132,175 +65,198 @@ fn broadcast(
             }
             async move { if failed { Err(format!("no price {number}")) } else { Ok(()) } }
         });
-    Service::new("cache").broker(broker.url()).subscription(subscription)
+    Service::new("cache").subscription(subscription)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_broadcast_reaches_every_instance() {
-    let broker = TestBroker::new().await;
-    let mut instances = Vec::new();
-    for _ in 0..3 {
-        let (seen, tries) = (Record::default(), Record::default());
-        instances.push((start(broadcast(&broker, &seen, &tries, |_, _| false)).await, seen));
+/// Joins a queue that is bound in a way of its own, publishes three events that match and one that does not.
+async fn joined(
+    place: Place,
+    prepare: impl AsyncFnOnce(&Stranger),
+    options: SubscriptionOptions,
+    publish: impl AsyncFnOnce(&Stranger),
+) {
+    let mut test = testing::start_on(place, []).await;
+    let stranger = Stranger::on(&test.broker()).await;
+    prepare(&stranger).await;
+    let seen = Record::default();
+    test.start_another(Service::new("billing").subscription(options.handler(note(&seen)))).await;
+    publish(&stranger).await;
+    let mut numbers = seen.wait_for(3).await;
+    numbers.sort_unstable();
+    assert_eq!(numbers, [1, 2, 3]);
+    Books::after(test).await.balance(3, 3);
+    assert_eq!(seen.len(), 3);
+}
+
+on_both! {
+async fn instances_of_a_service_share_the_events(place: Place) {
+    let both = Arc::new(Barrier::new(2));
+    let seen = [Record::default(), Record::default()];
+    let test = testing::start_on(place, seen.each_ref().map(|record| instance(record, &both))).await;
+    publish_numbers(&test.publisher(), "order", 0..200).await;
+    eventually("all are handled", || async { seen[0].len() + seen[1].len() >= 200 }).await;
+    assert!(!seen[0].is_empty() && !seen[1].is_empty(), "one instance got nothing");
+    let books = Books::after(test).await;
+    assert_each_once([seen[0].all(), seen[1].all()].concat(), 0..200);
+    books.balance(200, 200);
+}
+
+async fn each_service_gets_a_copy(place: Place) {
+    let (stock, mail) = (Record::default(), Record::default());
+    let services = [
+        Service::new("stock").subscribe("order", note(&stock)),
+        Service::new("mail").subscribe("order", note(&mail)),
+    ];
+    let test = testing::start_on(place, services).await;
+    publish_numbers(&test.publisher(), "order", 0..50).await;
+    assert_each_once(stock.wait_for(50).await, 0..50);
+    assert_each_once(mail.wait_for(50).await, 0..50);
+    Books::after(test).await.balance(100, 100);
+}
+
+async fn patterns_take_words(place: Place) {
+    let (one_word, every, two) = (Record::default(), Record::default(), Record::default());
+    let service = Service::new("audit")
+        .subscribe("order.*", named(&one_word))
+        .subscribe("#", named(&every))
+        // One queue with two bindings that both match gets one copy.
+        .subscription(Subscription::to("order.#").and("*.created").name("either").handler(named(&two)));
+    let mut test = testing::start_on(place, service).await;
+    for name in ["order", "order.created", "order.item.added", "stock.created", "stock.updated"] {
+        test.publish(AnyEvent::new(name, &json!({})).unwrap()).await;
     }
-    let sender = sender(&broker).await;
-    publish_numbers(&any(&sender), "price", 0..20).await;
-    for (running, seen) in &instances {
+    test.settled().await;
+    assert_eq!(one_word.wait_for(1).await, ["order.created"]);
+    assert_eq!(
+        sorted(every.wait_for(5).await),
+        ["order", "order.created", "order.item.added", "stock.created", "stock.updated"]
+    );
+    assert_eq!(sorted(two.wait_for(4).await), ["order", "order.created", "order.item.added", "stock.created"]);
+    Books::after(test).await.balance(10, one_word.len() + every.len() + two.len());
+}
+
+async fn a_broadcast_reaches_every_instance(place: Place) {
+    let seen: [Record<u64>; 3] = std::array::from_fn(|_| Record::default());
+    let instances = seen.each_ref().map(|seen| broadcast(seen, &Record::default(), |_, _| false));
+    let mut test = testing::start_on(place, instances).await;
+    publish_numbers(&test.publisher(), "price", 0..20).await;
+    for seen in &seen {
         assert_each_once(seen.wait_for(20).await, 0..20);
-        stop(running).await;
     }
-    stop(&sender).await;
+    stop_all(&mut test).await;
+    assert!(seen.iter().all(|seen| seen.len() == 20), "{seen:?}");
     // The instances' own queues are gone with them; the one for all their dead letters stays.
-    let queues = broker.list("list_queues", &["name"]).await.concat();
+    let queues = queues(&test).await;
     assert!(queues.contains(&"cache.price.dead".to_owned()), "{queues:?}");
     assert!(queues.iter().all(|queue| queue.starts_with("rabbitry.") || queue == "cache.price.dead"), "{queues:?}");
-    Books::read(&broker).await.balance(60, 60);
+    Books::after(test).await.balance(60, 60);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_failing_broadcast_is_retried_in_its_process_and_then_dead() {
-    let broker = TestBroker::new().await;
-    let (seen, tries) = (Record::default(), Record::default());
-    let failing = start(broadcast(&broker, &seen, &tries, |number, attempt| number == 1 || attempt == 1)).await;
-    let calm = Record::default();
-    let other = start(broadcast(&broker, &calm, &Record::default(), |_, _| false)).await;
-    let sender = sender(&broker).await;
-    publish_numbers(&any(&sender), "price", 0..2).await;
-    let client = broker.client().await;
-    let dead = client.receive("cache.price.dead", 1).await;
-    assert_eq!(dead[0].json()["data"], 1);
-    assert_eq!(dead[0].number("rabbitry-attempt"), Some(3));
-    assert_eq!(dead[0].text("rabbitry-handler"), "price");
-    assert!(dead[0].text("rabbitry-error").contains("no price 1"), "{dead:?}");
+async fn a_failing_broadcast_is_retried_in_its_process_and_then_dead(place: Place) {
+    let (seen, tries, calm) = (Record::default(), Record::default(), Record::default());
+    let instances = [
+        broadcast(&seen, &tries, |number, attempt| number == 1 || attempt == 1),
+        broadcast(&calm, &Record::default(), |_, _| false),
+    ];
+    let mut test = testing::start_on(place, instances).await;
+    publish_numbers(&test.publisher(), "price", 0..2).await;
+    test.settled().await;
+    let stranger = Stranger::on(&test.broker()).await;
+    let dead = stranger.take("cache.price.dead", 1).await.remove(0);
+    assert_eq!(json(&dead)["data"], 1);
+    assert_eq!(integer(&dead, "rabbitry-attempt"), Some(3));
+    assert_eq!(text(&dead, "rabbitry-handler"), "price");
+    assert!(text(&dead, "rabbitry-error").contains("no price 1"), "{dead:?}");
     assert_eq!(seen.wait_for(1).await, [0]);
     // Two for the first event, and three for the other.
     assert_eq!(tries.len(), 5);
     // Whoever did well is not bothered.
     assert_each_once(calm.wait_for(2).await, 0..2);
-    for running in [&failing, &other, &sender] {
-        stop(running).await;
-    }
+    let books = Books::after(test).await;
     assert_eq!(calm.len(), 2);
     // One was dead and taken.
-    Books::read(&broker).await.balance(4, 3 + 1);
+    books.balance(4, 3 + 1);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_broadcast_receives_again_after_its_connection_was_lost() {
-    let broker = TestBroker::new().await;
+/// The test cuts the connections between the service and the broker; see also `routing_rabbitmq.rs`.
+async fn a_broadcast_receives_again_after_its_connection_was_cut(place: Place) {
     let seen = Record::default();
-    let running = start(broadcast(&broker, &seen, &Record::default(), |_, _| false)).await;
-    let sender = sender(&broker).await;
-    publish_numbers(&any(&sender), "price", 0..1).await;
+    let test = testing::start_on(place, broadcast(&seen, &Record::default(), |_, _| false)).await;
+    publish_numbers(&test.publisher(), "price", 0..1).await;
     seen.wait_for(1).await;
-    let before = broker.queues().await;
-    broker.close_connections().await;
+    let before = queues(&test).await;
+    test.cut_connections();
     // It may be up again before anybody sees it down, with a queue of another name.
-    eventually("a new queue", || async { broker.queues().await.iter().any(|queue| !before.contains(queue)) }).await;
-    eventually("it is up again", || async { running.health().is_ready() }).await;
-    publish_numbers(&any(&sender), "price", 1..11).await;
+    eventually("a new queue", || async { queues(&test).await.iter().any(|queue| !before.contains(queue)) }).await;
+    eventually("it is up again", || async { test.running(0).health().is_ready() }).await;
+    publish_numbers(&test.publisher(), "price", 1..11).await;
     assert_each_once(seen.wait_for(11).await, 0..11);
-    stop(&running).await;
-    stop(&sender).await;
-    Books::read(&broker).await.balance(11, 11);
+    Books::after(test).await.balance(11, 11);
+    assert_eq!(seen.len(), 11);
 }
 
-/// Joins a queue that is bound in a way of its own, publishes three events that match and one that does not.
-async fn joined(
-    name: &str,
-    prepare: impl AsyncFnOnce(&TestBroker),
-    options: SubscriptionOptions,
-    publish: impl AsyncFnOnce(&rabbitry_tests::Client),
-) {
-    let broker = TestBroker::new().await;
-    prepare(&broker).await;
-    let seen = Record::default();
-    let running = start(Service::new("billing").broker(broker.url()).subscription(options.handler(note(&seen)))).await;
-    let client = broker.client().await;
-    publish(&client).await;
-    let mut numbers = seen.wait_for(3).await;
-    numbers.sort_unstable();
-    assert_eq!(numbers, [1, 2, 3], "{name}");
-    stop(&running).await;
-    Books::read(&broker).await.balance(3, 3);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_direct_exchange_is_joined() {
+async fn a_direct_exchange_is_joined(place: Place) {
     let options = Subscription::to("order")
         .exchange(Exchange::named("legacy", ExchangeKind::Direct))
         .binding_key("ORDER")
         .queue("billing.in");
-    let prepare = async |broker: &TestBroker| {
-        broker.client().await.declare_exchange("legacy", lapin::ExchangeKind::Direct).await;
-    };
-    joined("direct", prepare, options, async |client| {
+    let prepare = async |stranger: &Stranger| stranger.declare_exchange("legacy", ExchangeKind::Direct).await;
+    joined(place, prepare, options, async |stranger| {
         for number in ["1", "2", "3"] {
-            client.publish("legacy", "ORDER", Default::default(), number.as_bytes()).await;
+            stranger.publish("legacy", "ORDER", Properties::default(), number.as_bytes()).await;
         }
-        client.publish("legacy", "order", Default::default(), b"4").await;
+        stranger.publish_unheard("legacy", "order", Properties::default(), b"4").await;
     })
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_headers_exchange_is_joined() {
+async fn a_headers_exchange_is_joined(place: Place) {
     let options = Subscription::to("order")
         .exchange(Exchange::named("by-header", ExchangeKind::Headers))
         .binding_argument("x-match", "all")
         .binding_argument("kind", "order");
-    let of_kind = |kind: &str| {
-        let headers = rabbitry_tests::table(&[("kind", Header::LongString(kind.into()))]);
-        lapin::BasicProperties::default().with_headers(headers)
-    };
-    let prepare = async |broker: &TestBroker| {
-        broker.client().await.declare_exchange("by-header", lapin::ExchangeKind::Headers).await;
-    };
-    joined("headers", prepare, options, async |client| {
-        client.publish("by-header", "", of_kind("other"), b"4").await;
+    let of_kind = |kind: &str| Properties { headers: texts(&[("kind", kind)]), ..Properties::default() };
+    let prepare = async |stranger: &Stranger| stranger.declare_exchange("by-header", ExchangeKind::Headers).await;
+    joined(place, prepare, options, async |stranger| {
+        stranger.publish_unheard("by-header", "", of_kind("other"), b"4").await;
         for number in ["1", "2", "3"] {
-            client.publish("by-header", "", of_kind("order"), number.as_bytes()).await;
+            stranger.publish("by-header", "", of_kind("order"), number.as_bytes()).await;
         }
     })
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_exchange_of_another_type_is_taken_as_it_is() {
+async fn an_exchange_of_another_type_is_taken_as_it_is(place: Place) {
     // It is said to be a topic exchange by default, and is a fanout.
     let options = Subscription::to("order").exchange("all").queue_type(QueueType::Classic).queue("billing.classic");
-    let prepare = async |broker: &TestBroker| {
-        broker.client().await.declare_exchange("all", lapin::ExchangeKind::Fanout).await;
-    };
-    joined("fanout", prepare, options, async |client| {
+    let prepare = async |stranger: &Stranger| stranger.declare_exchange("all", ExchangeKind::Fanout).await;
+    joined(place, prepare, options, async |stranger| {
         for number in ["1", "2", "3"] {
-            client.publish("all", "whatever", Default::default(), number.as_bytes()).await;
+            stranger.publish("all", "whatever", Properties::default(), number.as_bytes()).await;
         }
     })
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_existing_queue_is_consumed_as_it_is() {
+async fn an_existing_queue_is_consumed_as_it_is(place: Place) {
     let options = Subscription::to("order").queue_type(QueueType::Existing).queue("in");
-    let prepare = async |broker: &TestBroker| {
-        let client = broker.client().await;
-        client.declare_queue_with("in", &[("x-max-priority", Header::LongInt(3))]).await;
+    let prepare = async |stranger: &Stranger| {
+        let arguments = [("x-max-priority", Argument::Integer(3))];
+        stranger.declare_queue_with("in", QueueType::Classic, &arguments, None).await;
     };
-    joined("existing", prepare, options, async |client| {
+    joined(place, prepare, options, async |stranger| {
         for number in ["1", "2"] {
-            client.publish("", "in", Default::default(), number.as_bytes()).await;
+            stranger.publish("", "in", Properties::default(), number.as_bytes()).await;
         }
-        client.publish("events", "order", Default::default(), b"3").await;
+        stranger.publish("events", "order", Properties::default(), b"3").await;
     })
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_failing_event_of_a_joined_queue_is_retried_and_dead_lettered() {
-    let broker = TestBroker::new().await;
-    let client = broker.client().await;
-    client.declare_exchange("legacy", lapin::ExchangeKind::Direct).await;
+async fn a_failing_event_of_a_joined_queue_is_retried_and_dead_lettered(place: Place) {
+    let mut test = testing::start_on(place, []).await;
+    let stranger = Stranger::on(&test.broker()).await;
+    stranger.declare_exchange("legacy", ExchangeKind::Direct).await;
     let policy = RetryPolicy::default().attempts(2).immediate(0);
     let tries = Record::default();
     let record = tries.clone();
@@ -314,22 +270,19 @@ async fn a_failing_event_of_a_joined_queue_is_retried_and_dead_lettered() {
             async { Err::<(), _>("no") }
         });
     // A ladder of its own: the common one is not even made.
-    let service = Service::new("billing").broker(broker.url()).delays("team.delay").subscription(subscription);
-    let running = start(service).await;
-    client.publish("legacy", "order", Default::default(), b"1").await;
-    let dead = client.receive("billing.in.dead", 1).await;
+    test.start_another(Service::new("billing").delays("team.delay").subscription(subscription)).await;
+    stranger.publish("legacy", "order", Properties::default(), b"1").await;
+    test.settled().await;
+    let dead = stranger.take("billing.in.dead", 1).await.remove(0);
     assert_eq!(tries.all(), [1, 2]);
-    assert_eq!(dead[0].body, b"1");
-    let queues = broker.list("list_queues", &["name"]).await.concat();
+    assert_eq!(&dead.body[..], b"1");
+    let queues = queues(&test).await;
     assert!(queues.contains(&"team.delay.00".to_owned()), "{queues:?}");
     assert!(!queues.iter().any(|queue| queue.starts_with("rabbitry.v1.delay")), "{queues:?}");
-    stop(&running).await;
-    Books::read(&broker).await.balance(1, 1);
+    Books::after(test).await.balance(1, 1);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn retries_go_to_the_queue_that_failed_alone() {
-    let broker = TestBroker::new().await;
+async fn retries_go_to_the_queue_that_failed_alone(place: Place) {
     let policy = RetryPolicy::default().attempts(2).immediate(0);
     let (first, second) = (Record::default(), Record::default());
     let record = first.clone();
@@ -338,15 +291,16 @@ async fn retries_go_to_the_queue_that_failed_alone() {
         async move { if attempt.number == 1 { Err("once") } else { Ok(()) } }
     });
     let service = Service::new("x")
-        .broker(broker.url())
         .publishes::<AnyEvent>()
         .subscription(failing)
         // Its queue, `x.b`, is not the end of `x.a.b` as the broker matches words.
         .subscription(Subscription::to("order").name("b").handler(note(&second)));
-    let running = start(service).await;
-    any(&running).publish(numbered("order", 1)).await.unwrap();
-    assert_eq!(first.wait_for(2).await, [1, 2]);
-    stop(&running).await;
+    let mut test = testing::start_on(place, service).await;
+    any(test.running(0)).publish(numbered("order", 1)).await.unwrap();
+    test.settled().await;
+    assert_eq!(first.all(), [1, 2]);
+    let books = Books::after(test).await;
     assert_eq!(second.all(), [1]);
-    Books::read(&broker).await.balance(2, 2);
+    books.balance(2, 2);
+}
 }

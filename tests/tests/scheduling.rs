@@ -1,124 +1,133 @@
-//! Events that are published now and come later.
+//! Events that are published now and come later: days later on the memory broker, seconds later on RabbitMQ.
 
 use std::time::{Duration, SystemTime};
 
-use rabbitry::{AnyEvent, PublishError, RetryPolicy, Running, Service, Subscription};
-use rabbitry_tests::{Books, Record, TestBroker, any, note, number, numbered, within};
+use rabbitry::{
+    AnyEvent, PublishError, QueueType, RetryPolicy, Service, Subscription,
+    testing::{self, Place},
+};
+use rabbitry_tests::{Books, Record, Stranger, any, json, note, number, numbered, on_both};
 
-async fn start(service: Service) -> Running {
-    within("starting", service.start()).await.unwrap()
+/// How much later than it is due an event may come: generous, since brokers and machines may be busy.
+const LATE: Duration = Duration::from_secs(30);
+
+/// What the delays are counted in.
+fn unit(place: &Place) -> Duration {
+    match place {
+        Place::Memory => Duration::from_secs(86_400),
+        Place::Broker(_) => Duration::from_secs(1),
+    }
 }
 
-async fn stop(running: &Running) {
-    within("stopping", running.shutdown()).await.unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_scheduled_event_comes_when_it_is_due_to_all_that_are_bound() {
-    let broker = TestBroker::new().await;
+on_both! {
+async fn a_scheduled_event_comes_when_it_is_due_to_all_that_are_bound(place: Place) {
+    let unit = unit(&place);
     let seen = Record::default();
     let record = seen.clone();
-    let service = Service::new("reminder")
-        .broker(broker.url())
-        .publishes::<AnyEvent>()
-        .schedules_up_to("10s")
-        .subscribe("order", move |event: AnyEvent| {
-            record.add((number(&event), SystemTime::now()));
+    let service = Service::new("reminder").publishes::<AnyEvent>().schedules_up_to(unit * 10).subscribe(
+        "order",
+        move |event: AnyEvent, metadata: rabbitry::Metadata| {
+            record.add((number(&event), metadata.id().unwrap_or_default().to_owned()));
             async {}
-        });
-    let running = start(service).await;
-    let client = broker.client().await;
-    client.declare_queue("stranger", "events", "#").await;
-    let began = SystemTime::now();
-    let publisher = any(&running);
+        },
+    );
+    let mut test = testing::start_on(place, service).await;
+    let stranger = Stranger::on(&test.broker()).await;
+    stranger.declare_queue("stranger", QueueType::Classic, "events", "#").await;
+    let began = test.now();
+    let publisher = any(test.running(0));
     // Rounded up to whole seconds: the ladder knows no halves.
-    publisher.event(numbered("order", 2)).after(Duration::from_millis(1500)).publish().await.unwrap();
-    publisher.event(numbered("order", 3)).at(began + Duration::from_secs(3)).publish().await.unwrap();
-    publisher.event(numbered("order", 0)).at(began - Duration::from_secs(3)).publish().await.unwrap();
+    publisher.event(numbered("order", 2)).after(unit.mul_f32(1.5)).publish().await.unwrap();
+    publisher.event(numbered("order", 3)).at(began + unit * 3).publish().await.unwrap();
+    publisher.event(numbered("order", 0)).at(began - unit * 3).publish().await.unwrap();
     publisher.event(numbered("order", 1)).after(Duration::ZERO).publish().await.unwrap();
-    for (number, at) in seen.wait_for(4).await {
-        let waited = at.duration_since(began).unwrap();
-        let due = Duration::from_secs(if number < 2 { 0 } else { number });
-        assert!(waited >= due, "event {number} came after {waited:?}");
+    test.settled().await;
+    let runs = test.handled("order").runs;
+    assert_eq!(runs.len(), 4);
+    for (number, id) in seen.wait_for(4).await {
+        let run = runs.iter().find(|run| run.id.as_ref() == Some(&id)).unwrap();
+        let waited = run.began().duration_since(began).unwrap();
+        // The halves are rounded up on RabbitMQ, where they are less than a second.
+        let due = match number {
+            0 | 1 => Duration::ZERO,
+            2 if unit > Duration::from_secs(1) => unit.mul_f32(1.5),
+            number => unit * u32::try_from(number).unwrap(),
+        };
+        assert!(waited >= due && waited <= due + LATE, "event {number} came after {waited:?}");
     }
-    let strange = client.receive("stranger", 4).await;
-    let mut numbers: Vec<_> = strange.iter().filter_map(|raw| raw.json()["data"].as_u64()).collect();
+    let strange = stranger.take("stranger", 4).await;
+    let mut numbers: Vec<_> = strange.iter().filter_map(|message| json(message)["data"].as_u64()).collect();
     numbers.sort_unstable();
     assert_eq!(numbers, [0, 1, 2, 3]);
-    stop(&running).await;
+    let books = Books::after(test).await;
     assert_eq!(seen.len(), 4);
     // Once each: nothing is left in the stranger's queue.
-    Books::read(&broker).await.balance(8, 8);
+    books.balance(8, 8);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_scheduled_event_goes_to_whoever_is_bound_when_it_is_due() {
-    let broker = TestBroker::new().await;
-    let sender = start(Service::new("sender").broker(broker.url()).publishes::<AnyEvent>().schedules_up_to("1m")).await;
-    any(&sender).event(numbered("order", 1)).after("10s").publish().await.unwrap();
-    let began = SystemTime::now();
+async fn a_scheduled_event_goes_to_whoever_is_bound_when_it_is_due(place: Place) {
+    let unit = unit(&place);
+    let sender = Service::new("sender").publishes::<AnyEvent>().schedules_up_to(unit * 60);
+    let mut test = testing::start_on(place, sender).await;
+    any(test.running(0)).event(numbered("order", 1)).after(unit * 10).publish().await.unwrap();
+    let began = test.now();
+    let passed = |now: SystemTime| now.duration_since(began).unwrap();
     let seen = Record::default();
-    let later = start(Service::new("later").broker(broker.url()).subscribe("order", note(&seen))).await;
-    assert!(began.elapsed().unwrap() < Duration::from_secs(10), "the machine is too slow to say anything");
+    test.start_another(Service::new("later").subscribe("order", note(&seen))).await;
+    assert!(passed(test.now()) < unit * 10, "the machine is too slow to say anything");
     assert!(seen.is_empty());
-    assert_eq!(seen.wait_for(1).await, [1]);
-    assert!(began.elapsed().unwrap() >= Duration::from_secs(9));
-    stop(&sender).await;
-    stop(&later).await;
-    Books::read(&broker).await.balance(1, 1);
+    test.settled().await;
+    assert_eq!(seen.all(), [1]);
+    let ran = passed(test.handled("order").runs[0].began());
+    assert!(ran + Duration::from_secs(1) >= unit * 10 && ran <= unit * 10 + LATE, "{ran:?}");
+    Books::after(test).await.balance(1, 1);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn events_that_no_one_wants_when_they_are_due_hold_up_nothing() {
-    let broker = TestBroker::new().await;
+async fn events_that_no_one_wants_when_they_are_due_hold_up_nothing(place: Place) {
+    let unit = unit(&place);
     let seen = Record::default();
-    let service = Service::new("reminder")
-        .broker(broker.url())
-        .publishes::<AnyEvent>()
-        .schedules_up_to("10s")
-        .subscribe("wanted", note(&seen));
-    let running = start(service).await;
+    let service = Service::new("reminder").publishes::<AnyEvent>().schedules_up_to(unit * 10);
+    let mut test = testing::start_on(place, service.subscribe("wanted", note(&seen))).await;
+    let publisher = any(test.running(0));
     // 33 that are stuck stop a queue that moves messages on at least once.
     for number in 0..40 {
-        any(&running).event(numbered("unwanted", number)).after("1s").publish().await.unwrap();
+        publisher.event(numbered("unwanted", number)).after(unit).publish().await.unwrap();
     }
-    any(&running).event(numbered("wanted", 40)).after("2s").publish().await.unwrap();
-    any(&running).event(numbered("wanted", 41)).after("3s").publish().await.unwrap();
-    assert_eq!(seen.wait_for(2).await, [40, 41]);
-    stop(&running).await;
+    publisher.event(numbered("wanted", 40)).after(unit * 2).publish().await.unwrap();
+    publisher.event(numbered("wanted", 41)).after(unit * 3).publish().await.unwrap();
+    test.settled().await;
+    assert_eq!(seen.all(), [40, 41]);
     // Like any event that no one wants.
-    Books::read(&broker).await.balance(2, 2);
+    Books::after(test).await.balance(2, 2);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn no_delay_needs_no_ladder() {
-    let broker = TestBroker::new().await;
+async fn no_delay_needs_no_ladder(place: Place) {
     let seen = Record::default();
     let once = RetryPolicy::default().attempts(1);
-    let subscriber = Service::new("stock")
-        .broker(broker.url())
-        .publishes::<AnyEvent>()
-        .subscription(Subscription::to("order").retry(once).handler(note(&seen)));
-    let subscriber = start(subscriber).await;
-    let sender = start(Service::new("sender").broker(broker.url()).publishes::<AnyEvent>()).await;
-    any(&sender).event(numbered("order", 1)).after("0s").publish().await.unwrap();
-    any(&sender).event(numbered("order", 2)).at(SystemTime::now() - Duration::from_secs(9)).publish().await.unwrap();
-    any(&subscriber).event(numbered("order", 3)).after("0s").publish().await.unwrap();
+    let services = [
+        Service::new("stock")
+            .publishes::<AnyEvent>()
+            .subscription(Subscription::to("order").retry(once).handler(note(&seen))),
+        Service::new("sender").publishes::<AnyEvent>(),
+    ];
+    let test = testing::start_on(place, services).await;
+    let (subscriber, sender) = (any(test.running(0)), any(test.running(1)));
+    sender.event(numbered("order", 1)).after("0s").publish().await.unwrap();
+    sender.event(numbered("order", 2)).at(test.now() - Duration::from_secs(9)).publish().await.unwrap();
+    subscriber.event(numbered("order", 3)).after("0s").publish().await.unwrap();
     assert_eq!(seen.wait_for(3).await.len(), 3);
-    stop(&sender).await;
-    stop(&subscriber).await;
-    Books::read(&broker).await.balance(3, 3);
+    Books::after(test).await.balance(3, 3);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_delay_that_the_ladder_does_not_hold_is_an_error() {
-    let broker = TestBroker::new().await;
-    let sender = start(Service::new("sender").broker(broker.url()).publishes::<AnyEvent>().schedules_up_to("7s")).await;
-    let error = any(&sender).event(numbered("order", 1)).after("8s").publish().await.unwrap_err();
+async fn a_delay_that_the_ladder_does_not_hold_is_an_error(place: Place) {
+    let sender = Service::new("sender").publishes::<AnyEvent>().schedules_up_to("7s");
+    let test = testing::start_on(place, sender).await;
+    let sender = any(test.running(0));
+    let error = sender.event(numbered("order", 1)).after("8s").publish().await.unwrap_err();
     assert!(matches!(error, PublishError::TooFarAhead { .. }), "{error:?}");
     assert!(error.to_string().contains("schedules_up_to"), "{error}");
-    let error = any(&sender).event(numbered("order", 1)).after("soon").publish().await.unwrap_err();
+    let error = sender.event(numbered("order", 1)).after("soon").publish().await.unwrap_err();
     assert!(error.to_string().contains("`soon` is not a length of time"), "{error}");
-    stop(&sender).await;
-    Books::read(&broker).await.balance(0, 0);
+    Books::after(test).await.balance(0, 0);
+}
 }

@@ -6,9 +6,9 @@ use std::{
 };
 
 use futures_util::{FutureExt, future::join_all};
-use rabbitry::{AnyEvent, PublishError, Service, Subscription};
+use rabbitry::{AnyEvent, PublishError, QueueType, Service, Subscription, testing};
 use rabbitry_tests::{
-    Books, Child, HeldClock, Node, Record, TestBroker, any, assert_each_once, eventually, note, number, numbered,
+    Books, Record, Stranger, any, assert_each_once, eventually, integer, json, note, number, numbered, on_both,
     publish_numbers, stop, within,
 };
 use tokio::sync::Semaphore;
@@ -28,29 +28,29 @@ fn gated(begun: &Record<u64>, ended: &Record<u64>, gate: &Arc<Semaphore>) -> Ser
 }
 
 /// The numbers of the events that wait in the work queue, each delivered `times` before.
-async fn left(broker: &TestBroker, count: usize, times: i64) -> Vec<u64> {
-    let left = broker.client().await.receive("worker.slow", count).await;
-    for raw in &left {
+async fn left(stranger: &Stranger, count: usize, times: i64) -> Vec<u64> {
+    let left = stranger.take("worker.slow", count).await;
+    for message in &left {
         // 4.0 has no such header before the first delivery.
-        assert_eq!(raw.number("x-delivery-count").unwrap_or_default(), times, "{:?}", raw.json());
+        assert_eq!(integer(message, "x-delivery-count").unwrap_or_default(), times, "{:?}", json(message));
     }
-    left.iter().filter_map(|raw| raw.json()["data"].as_u64()).collect()
+    left.iter().filter_map(|message| json(message)["data"].as_u64()).collect()
 }
 
+on_both! {
 /// Giving an event back counts as a delivery of it; after three it would look like what kills its consumers.
-#[tokio::test(flavor = "multi_thread")]
-async fn what_was_sent_ahead_is_finished_and_nothing_else_is_taken() {
-    let broker = TestBroker::new().await;
+async fn what_was_sent_ahead_is_finished_and_nothing_else_is_taken(place: Place) {
     let (begun, ended, gate) = (Record::default(), Record::default(), Arc::new(Semaphore::new(0)));
-    let running = broker.start(gated(&begun, &ended, &gate)).await;
-    publish_numbers(&any(&running), "order", 0..50).await;
+    let mut test = testing::start_on(place, gated(&begun, &ended, &gate)).await;
+    let stranger = Stranger::on(&test.broker()).await;
+    // They are there when it begins: a consumer that hears nothing for a moment no longer asks for one at a time.
+    stop(test.take(0)).await;
+    publish_numbers(&test.publisher(), "order", 0..50).await;
+    test.start_another(gated(&begun, &ended, &gate)).await;
     begun.wait_for(4).await;
-    // One while the broker sent them one at a time, and then twice as many as run.
-    eventually("they are sent ahead", || async {
-        let listed = broker.list("list_queues", &["name", "messages_unacknowledged"]).await;
-        listed.contains(&vec!["worker.slow".to_owned(), "9".to_owned()])
-    })
-    .await;
+    // One while the broker sent them one at a time, and then twice as many as run: nine are sent ahead.
+    eventually("they are sent ahead", || async { stranger.count("worker.slow").await == 50 - 9 }).await;
+    let running = test.take(0);
     let stopping = running.stopping();
     let mut ending = Box::pin(running.shutdown());
     assert!((&mut ending).now_or_never().is_none());
@@ -60,95 +60,30 @@ async fn what_was_sent_ahead_is_finished_and_nothing_else_is_taken() {
     within("stopping", ending).await.unwrap();
     assert_eq!((begun.len(), ended.len()), (9, 9));
     drop(running);
-    let mut all = left(&broker, 41, 0).await;
+    let mut all = left(&stranger, 41, 0).await;
     all.extend(ended.all());
     assert_each_once(all, 0..50);
-    Books::read(&broker).await.balance(50, 9 + 41);
+    Books::after(test).await.balance(50, 9 + 41);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn in_the_second_half_of_the_grace_nothing_is_begun() {
-    let broker = TestBroker::new().await;
-    let (begun, ended, gate) = (Record::default(), Record::default(), Arc::new(Semaphore::new(0)));
-    let clock = HeldClock::holding(Duration::from_secs(40));
-    let running = broker.start(gated(&begun, &ended, &gate).grace("80s").clock(clock.clone())).await;
-    publish_numbers(&any(&running), "order", 0..50).await;
-    begun.wait_for(4).await;
-    let ending = async {
-        clock.begun(1).await;
-        clock.release();
-        clock.ended(1).await;
-        gate.add_permits(50);
-    };
-    let (stopped, ()) = within("stopping", async { tokio::join!(running.shutdown(), ending) }).await;
-    stopped.unwrap();
-    assert_eq!((begun.len(), ended.len()), (4, 4));
-    drop(running);
-    let client = broker.client().await;
-    let rest = client.receive("worker.slow", 46).await;
-    let mut all: Vec<u64> = rest.iter().filter_map(|raw| raw.json()["data"].as_u64()).collect();
-    all.extend(ended.all());
-    assert_each_once(all, 0..50);
-    Books::read(&broker).await.balance(50, 50);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_was_handled_just_before_is_not_delivered_again() {
-    let broker = TestBroker::new().await;
+async fn what_was_handled_just_before_is_not_delivered_again(place: Place) {
+    let mut test = testing::start_on(place, []).await;
     for _ in 0..3 {
         let seen = Record::default();
-        let running = broker.start(Service::new("fast").publishes::<AnyEvent>().subscribe("order", note(&seen))).await;
-        publish_numbers(&any(&running), "order", 0..300).await;
+        test.start_another(Service::new("fast").publishes::<AnyEvent>().subscribe("order", note(&seen))).await;
+        publish_numbers(&any(test.running(0)), "order", 0..300).await;
         seen.wait_for(300).await;
-        stop(running).await;
+        stop(test.take(0)).await;
         assert_each_once(seen.all(), 0..300);
-        Books::read(&broker).await.balance(300, 300);
+        Books::of(&test).await.balance(300, 300);
     }
+    test.shutdown().await;
 }
 
-/// The acknowledgements of what ended out of order are many frames: of those that a broker has not applied when the
-/// channel closes it forgets all but 32.
-#[tokio::test(flavor = "multi_thread")]
-async fn many_acknowledgements_at_the_very_end_are_all_taken() {
-    let broker = TestBroker::new().await;
-    for stops_first in [false, true, false, true] {
-        let (begun, ended) = (Record::default(), Record::default());
-        let gates = [Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0))];
-        let (begin, end, doors) = (begun.clone(), ended.clone(), gates.clone());
-        let subscription = Subscription::to("order").concurrency(300).prefetch(300).handler(move |event: AnyEvent| {
-            let (number, end) = (number(&event), end.clone());
-            let door = Arc::clone(&doors[usize::from(number % 2 == 0)]);
-            begin.add(number);
-            async move {
-                door.acquire().await.unwrap().forget();
-                end.add(number);
-            }
-        });
-        let running = broker.start(Service::new("fast").publishes::<AnyEvent>().subscription(subscription)).await;
-        publish_numbers(&any(&running), "order", 0..300).await;
-        begun.wait_for(300).await;
-        let mut stopping = Box::pin(stop(running));
-        if stops_first {
-            assert!((&mut stopping).now_or_never().is_none());
-            eventually("the broker is told", || async {
-                broker.list("list_consumers", &["queue_name"]).await.is_empty()
-            })
-            .await;
-        }
-        // Every other one first, so that no two of them are neighbours.
-        gates[0].add_permits(150);
-        ended.wait_for(150).await;
-        gates[1].add_permits(150);
-        stopping.await;
-        Books::read(&broker).await.balance(0, 0);
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn handlers_that_outlast_the_grace_are_named_and_their_events_come_again() {
-    let broker = TestBroker::new().await;
+async fn handlers_that_outlast_the_grace_are_named_and_their_events_come_again(place: Place) {
     let (begun, ended, gate) = (Record::default(), Record::default(), Arc::new(Semaphore::new(0)));
-    let running = broker.start(gated(&begun, &ended, &gate).grace("1s")).await;
+    let mut test = testing::start_on(place, gated(&begun, &ended, &gate).grace("1s")).await;
+    let running = test.take(0);
     publish_numbers(&any(&running), "order", 0..3).await;
     begun.wait_for(3).await;
     let since = Instant::now();
@@ -158,38 +93,35 @@ async fn handlers_that_outlast_the_grace_are_named_and_their_events_come_again()
     assert!(error.to_string().contains("`worker`") && error.to_string().contains("slow 3"), "{error}");
     assert!(ended.is_empty());
     gate.add_permits(10);
-    let again = broker.start(gated(&begun, &ended, &gate)).await;
+    test.start_another(gated(&begun, &ended, &gate)).await;
     assert_each_once(ended.wait_for(3).await, 0..3);
-    stop(again).await;
-    Books::read(&broker).await.balance(3, 3);
+    Books::after(test).await.balance(3, 3);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_service_that_is_dropped_is_cut_off() {
-    let broker = TestBroker::new().await;
+/// That its connections are closed is held in `shutdown_rabbitmq.rs`, too.
+async fn a_service_that_is_dropped_is_cut_off(place: Place) {
     let (begun, ended, gate) = (Record::default(), Record::default(), Arc::new(Semaphore::new(0)));
-    let running = broker.start(gated(&begun, &ended, &gate)).await;
+    let mut test = testing::start_on(place, gated(&begun, &ended, &gate)).await;
+    let stranger = Stranger::on(&test.broker()).await;
+    let running = test.take(0);
     publish_numbers(&any(&running), "order", 0..2).await;
     begun.wait_for(2).await;
     let publisher = any(&running);
     drop(running);
     let closed = within("an answer", publisher.publish(numbered("order", 9))).await.unwrap_err();
     assert!(matches!(closed, PublishError::Closed { .. }), "{closed:?}");
-    eventually("its connections are closed", || async { broker.connections().await.is_empty() }).await;
+    eventually("its events are back", || async { stranger.count("worker.slow").await == 2 }).await;
     gate.add_permits(10);
-    let again = broker.start(gated(&begun, &ended, &gate)).await;
+    test.start_another(gated(&begun, &ended, &gate)).await;
     assert_each_once(ended.wait_for(2).await, 0..2);
-    stop(again).await;
-    Books::read(&broker).await.balance(2, 2);
+    Books::after(test).await.balance(2, 2);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_being_published_is_confirmed_or_an_error() {
-    let broker = TestBroker::new().await;
-    let client = broker.client().await;
-    let running = broker.start(Service::new("sender").publishes::<AnyEvent>()).await;
-    client.declare_queue("stranger", "events", "order").await;
-    let publisher = any(&running);
+async fn what_is_being_published_is_confirmed_or_an_error(place: Place) {
+    let mut test = testing::start_on(place, Service::new("sender").publishes::<AnyEvent>()).await;
+    let stranger = Stranger::on(&test.broker()).await;
+    stranger.declare_queue("stranger", QueueType::Classic, "events", "order").await;
+    let publisher = any(test.running(0));
     let (sent, seen) = (Record::default(), Record::default());
     let (sending, confirmed) = (sent.clone(), seen.clone());
     let publishing = tokio::spawn(async move {
@@ -212,108 +144,16 @@ async fn what_is_being_published_is_confirmed_or_an_error() {
         }
     });
     sent.wait_for(20).await;
-    stop(running).await;
+    stop(test.take(0)).await;
     within("the publisher's end", publishing).await.unwrap();
-    let count = client.count("stranger").await.unwrap() as usize;
-    let stored = client.receive("stranger", count).await;
-    let mut stored: Vec<u64> = stored.iter().filter_map(|raw| raw.json()["data"].as_u64()).collect();
+    let count = usize::try_from(stranger.count("stranger").await).unwrap();
+    let stored = stranger.take("stranger", count).await;
+    let mut stored: Vec<u64> = stored.iter().filter_map(|message| json(message)["data"].as_u64()).collect();
     let mut confirmed = seen.all();
     stored.sort_unstable();
     confirmed.sort_unstable();
     // A shutdown that ended well waited for every confirm.
     assert_eq!(stored, confirmed);
-    Books::read(&broker).await.balance(count, count);
+    Books::after(test).await.balance(count, count);
 }
-
-/// A shutdown while the broker does not answer, and how long it may take.
-async fn ends_in_time(node: &Node, broker: &TestBroker, away: impl AsyncFnOnce(&Node), limit: Duration) {
-    let (begun, ended, gate) = (Record::default(), Record::default(), Arc::new(Semaphore::new(0)));
-    let service = gated(&begun, &ended, &gate).grace("2s").broker(format!("{}?heartbeat=60", broker.url()));
-    let running = within("starting", service.start()).await.unwrap();
-    publish_numbers(&any(&running), "order", 0..4).await;
-    begun.wait_for(4).await;
-    away(node).await;
-    let publisher = any(&running);
-    let waiting = tokio::spawn(async move { publisher.publish(numbered("order", 4)).await });
-    // They end, but nobody takes their acknowledgements.
-    gate.add_permits(10);
-    ended.wait_for(4).await;
-    eventually("the event is on its way", || async { !waiting.is_finished() }).await;
-    let since = Instant::now();
-    let _ = within("stopping", running.shutdown()).await;
-    let took = since.elapsed();
-    assert!(took < limit, "the shutdown took {took:?}");
-    drop(running);
-    let answer = within("an answer", waiting).await.unwrap().unwrap_err();
-    assert!(matches!(answer, PublishError::Closed { .. }), "{answer:?}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_service_whose_broker_is_gone_stops_in_time() {
-    let node = Node::private("gone", &[]).await;
-    let broker = TestBroker::on(&node).await;
-    // The grace, and a moment for the last answers.
-    ends_in_time(&node, &broker, async |node| node.kill().await, Duration::from_secs(8)).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_service_whose_broker_is_frozen_stops_in_time() {
-    let node = Node::private("stuck", &[]).await;
-    let broker = TestBroker::on(&node).await;
-    // And for two connections that are not closed well.
-    ends_in_time(&node, &broker, async |node| node.freeze().await, Duration::from_secs(16)).await;
-    node.thaw().await;
-}
-
-fn child(broker: &TestBroker, variables: &[(&str, &str)], lines: &Record<String>) -> Child {
-    let url = broker.url();
-    let variables = [&[("AMQP_URL", url.as_str())], variables].concat();
-    Child::start(env!("CARGO_BIN_EXE_worker"), &variables, lines)
-}
-
-async fn jobs(broker: &TestBroker, count: u64) {
-    within("declaring", Service::new("worker").broker(broker.url()).subscription(work()).declare()).await.unwrap();
-    let sender = broker.start(Service::new("sender").publishes::<AnyEvent>()).await;
-    publish_numbers(&any(&sender), "job.new", 0..count).await;
-    stop(sender).await;
-}
-
-/// What the child subscribes to.
-fn work() -> Subscription {
-    Subscription::to("job.*").name("work").handler(|_: AnyEvent| async {})
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_signal_ends_the_process_when_its_work_is_done() {
-    let broker = TestBroker::new().await;
-    jobs(&broker, 1).await;
-    let lines = Record::default();
-    let mut process = child(&broker, &[("HOLD", "0"), ("HOLD_MS", "1500")], &lines);
-    assert_eq!(lines.wait_for(1).await, ["begun 0"]);
-    process.signal("TERM").await;
-    assert_eq!(process.wait().await.code(), Some(0));
-    assert_eq!(lines.wait_for(2).await, ["begun 0", "handled 0"]);
-    Books::read(&broker).await.balance(1, 1);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_second_signal_ends_the_process_at_once() {
-    let broker = TestBroker::new().await;
-    jobs(&broker, 1).await;
-    let lines = Record::default();
-    let mut process = child(&broker, &[("HOLD", "0")], &lines);
-    lines.wait_for(1).await;
-    process.signal("INT").await;
-    let since = Instant::now();
-    process.signal("TERM").await;
-    let status = process.wait().await;
-    assert!(since.elapsed() < Duration::from_secs(15), "{:?}", since.elapsed());
-    assert!(!status.success(), "{status}");
-    assert_eq!(lines.all(), ["begun 0"]);
-    // The event comes again.
-    let mut again = child(&broker, &[], &lines);
-    assert_eq!(lines.wait_for(3).await, ["begun 0", "begun 0", "handled 0"]);
-    again.signal("TERM").await;
-    assert!(again.wait().await.success());
-    Books::read(&broker).await.balance(1, 1);
 }

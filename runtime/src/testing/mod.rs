@@ -75,8 +75,6 @@ pub struct Test {
 #[derive(Default)]
 struct Ours {
     services: Vec<Running>,
-    /// Which of them were stopped, by their positions.
-    stopped: BTreeSet<usize>,
     /// The queues of the services' plans.
     queues: BTreeSet<String>,
     /// The handlers of all services that were ever started: queue and name.
@@ -105,15 +103,9 @@ impl Ours {
         Ok(())
     }
 
-    /// Those that were not stopped.
-    fn running(&self) -> impl Iterator<Item = &Running> {
-        let running = self.services.iter().enumerate().filter(|(position, _)| !self.stopped.contains(position));
-        running.map(|(_, running)| running)
-    }
-
     /// The queues that handlers take from.
     fn consumed(&self) -> BTreeSet<String> {
-        self.running().flat_map(|running| running.health().subscriptions).map(|shown| shown.queue).collect()
+        self.services.iter().flat_map(|running| running.health().subscriptions).map(|shown| shown.queue).collect()
     }
 
     /// The queues of handlers.
@@ -136,12 +128,13 @@ impl Test {
         Ok(Self { ground, log, ours, tester, dead: Vec::new() })
     }
 
-    /// Starts one more service: another, or one that was [stopped](Self::stop) and comes back as a new process does.
+    /// Starts one more service, or one more instance of a service, and returns when it consumes. It is the last of the
+    /// [services](Self::services) then.
     ///
     /// # Panics
     /// It cannot start.
     #[track_caller]
-    pub fn begin(&mut self, service: Service) -> impl Future<Output = ()> {
+    pub fn start_another(&mut self, service: Service) -> impl Future<Output = ()> {
         let caller = Location::caller();
         async move {
             if let Err(error) = self.ours.start(service, &self.ground, &self.log).await {
@@ -150,24 +143,27 @@ impl Test {
         }
     }
 
-    /// Stops a service, by its place among those that were started. What comes to its queues then stays there, and nothing
-    /// waits for it.
+    /// Takes a service out of the test, by its place among the [services](Self::services); those behind it move up. It runs
+    /// on until it is shut down or dropped. [`shutdown`](Self::shutdown) leaves it alone, and [`settled`](Self::settled) waits
+    /// for what it has in hand, but not for it to be ready, nor for what no other service would take from its queues. Its
+    /// handlers can still be asked about.
+    ///
+    /// ```
+    /// # use rabbitry::{Service, testing};
+    /// # async fn check(inventory: fn() -> Service) {
+    /// let mut test = testing::start(inventory()).await;
+    /// // A restart: the instance ends well, and another takes its place.
+    /// test.take(0).shutdown().await.unwrap();
+    /// test.start_another(inventory()).await;
+    /// # }
+    /// ```
     ///
     /// # Panics
-    /// There are not so many, or it does not end well.
+    /// There are not so many.
     #[track_caller]
-    pub fn stop(&mut self, position: usize) -> impl Future<Output = ()> {
-        let caller = Location::caller();
-        // At the caller's line, if there is none.
-        let _ = self.running(position);
-        async move {
-            if let Some(running) = self.ours.services.get(position)
-                && let Err(error) = running.shutdown().await
-            {
-                panic!("{caller}: {error}");
-            }
-            self.ours.stopped.insert(position);
-        }
+    pub fn take(&mut self, position: usize) -> Running {
+        assert!(position < self.ours.services.len(), "{}", self.none_at(position));
+        self.ours.services.remove(position)
     }
 
     /// Publishes an event as the service `test`, and gives its id.
@@ -226,12 +222,23 @@ impl Test {
         self.ground.clock().now()
     }
 
-    /// The queues that its services' plans have, without those that exist only as long as their consumer.
-    pub fn queues(&self) -> impl Iterator<Item = &str> {
-        self.ours.queues.iter().map(String::as_str)
+    /// The names of the queues: of all that there are on the memory broker; on RabbitMQ, which does not tell, of those in
+    /// the services' plans.
+    #[must_use]
+    pub fn queues(&self) -> BTreeSet<String> {
+        match &self.ground {
+            Ground::Memory { memory, .. } => memory.queues(),
+            Ground::Broker(_) => self.ours.queues.clone(),
+        }
     }
 
-    /// A running service, by its place among those that were started.
+    /// The running services, in the order in which they were started.
+    #[must_use]
+    pub fn services(&self) -> &[Running] {
+        &self.ours.services
+    }
+
+    /// A running service, by its place among the [services](Self::services).
     ///
     /// # Panics
     /// There are not so many.
@@ -240,7 +247,7 @@ impl Test {
     pub fn running(&self, position: usize) -> &Running {
         match self.ours.services.get(position) {
             Some(running) => running,
-            None => panic!("there are {} services, and none at position {position}", self.ours.services.len()),
+            None => panic!("{}", self.none_at(position)),
         }
     }
 
@@ -330,12 +337,16 @@ impl Test {
     pub fn shutdown(self) -> impl Future<Output = ()> {
         let caller = Location::caller();
         async move {
-            for running in self.ours.running().chain([&self.tester]) {
+            for running in self.ours.services.iter().chain([&self.tester]) {
                 if let Err(error) = running.shutdown().await {
                     panic!("{caller}: {error}");
                 }
             }
         }
+    }
+
+    fn none_at(&self, position: usize) -> String {
+        format!("there are {} services, and none at position {position}", self.ours.services.len())
     }
 
     /// The queue of a handler, named by itself or by its queue.

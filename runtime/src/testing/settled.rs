@@ -143,7 +143,7 @@ impl Test {
 
     /// What is still to be done.
     async fn left(&self) -> Result<Left, TransportError> {
-        for running in self.ours.running().chain([&self.tester]) {
+        for running in self.ours.services.iter().chain([&self.tester]) {
             let health = running.health();
             if !health.is_ready() {
                 return Ok(Left::Something(format!("a service is not ready: {health:?}")));
@@ -186,7 +186,7 @@ impl Test {
         let mut left = Left::Nothing;
         // What waits for a service that was stopped waits for nothing that will happen.
         let idle = |queue: &str| work.contains(queue) && !consumed.contains(queue);
-        for queue in self.queues().filter(|queue| moves_on(queue) && !idle(queue)) {
+        for queue in self.ours.queues.iter().filter(|queue| moves_on(queue) && !idle(queue)) {
             let count = connection.count(queue).await?;
             if count > 0 {
                 left = Left::Something(format!("{count} messages wait in {queue}"));

@@ -46,6 +46,11 @@ impl Memory {
         })
     }
 
+    /// The names of all queues.
+    pub(crate) fn queues(&self) -> BTreeSet<String> {
+        self.shared.with(|state, _| state.queues().map(|(name, _)| name.to_owned()).collect())
+    }
+
     /// When the next message expires that waits for that.
     pub(crate) fn next_expiry(&self) -> Option<SystemTime> {
         self.shared.with(|state, _| state.next_expiry())
