@@ -13,7 +13,7 @@ what=(--workspace --all-features)
 if [[ ${1-} == --brokers ]]; then
   shift
   what=(-p rabbitry-tests --all-features)
-  for file in $(grep -l TestBroker tests/tests/*.rs); do
+  for file in $(grep -lE 'TestBroker|on_both!' tests/tests/*.rs); do
     what+=(--test "$(basename "$file" .rs)")
   done
 fi

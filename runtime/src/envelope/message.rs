@@ -36,27 +36,6 @@ impl fmt::Debug for Message {
     }
 }
 
-impl Message {
-    /// The first of its names and short texts that is longer than AMQP has room for.
-    pub(crate) fn too_long(&self) -> Option<&str> {
-        fn name(table: &Headers) -> Option<&str> {
-            table.iter().find_map(|(name, value)| {
-                Some(&**name).filter(|name| name.len() > SHORT_STRING).or_else(|| within(value))
-            })
-        }
-        fn within(value: &HeaderValue) -> Option<&str> {
-            match value {
-                HeaderValue::Table(table) => name(table),
-                HeaderValue::Array(values) => values.iter().find_map(within),
-                _ => None,
-            }
-        }
-        let texts = self.properties.texts().into_iter().flatten();
-        let mut short = [&self.exchange, &self.routing_key].into_iter().chain(texts);
-        short.find(|text| text.len() > SHORT_STRING).map(String::as_str).or_else(|| name(&self.properties.headers))
-    }
-}
-
 /// The fourteen properties of `basic`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Properties {
@@ -191,7 +170,7 @@ pub(crate) fn header_len(name: &str, value: &HeaderValue) -> usize {
 
 impl Properties {
     /// Those that AMQP has as short strings.
-    fn texts(&self) -> [&Option<String>; 10] {
+    pub(crate) fn texts(&self) -> [&Option<String>; 10] {
         [
             &self.content_type,
             &self.content_encoding,

@@ -5,7 +5,7 @@ mod copy;
 mod default;
 pub(crate) mod headers;
 pub(crate) mod id;
-mod message;
+pub(crate) mod message;
 mod reason;
 
 use std::borrow::Cow;
@@ -14,7 +14,6 @@ use crate::event::{DecodeError, EncodeError, EventSet, EventType, Metadata, Payl
 
 pub(crate) use copy::{Failure, Limits, attempts_so_far, copy_of, too_long_for_a_frame};
 pub use message::{HeaderValue, Headers, Message, Properties};
-pub(crate) use message::{SHORT_STRING, seconds};
 pub use reason::Reason;
 
 /// How an event is laid out in a message.
@@ -97,7 +96,7 @@ fn common_properties(event_type: &EventType, metadata: &Metadata) -> Properties 
         message_id: metadata.id.as_deref().and_then(message::short),
         app_id: metadata.source.as_deref().and_then(message::short),
         correlation_id: metadata.correlation_id.as_deref().and_then(message::short),
-        timestamp: metadata.time.and_then(seconds),
+        timestamp: metadata.time.and_then(message::seconds),
         headers,
         ..Properties::default()
     }

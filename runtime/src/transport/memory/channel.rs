@@ -17,7 +17,7 @@ use super::{
     state::{self, ChannelId, ConsumerId},
 };
 use crate::{
-    envelope::Message,
+    envelope::{HeaderValue, Headers, Message, message::SHORT_STRING},
     transport::{Confirm, ConsumeChannel, Delivery, PublishChannel, Returned, Settlement, TransportError},
 };
 
@@ -37,7 +37,7 @@ impl Publishing {
         if !self.open {
             return Err(TransportError::lost("the channel is gone"));
         }
-        if let Some(text) = message.too_long() {
+        if let Some(text) = too_long(message) {
             let beginning = text.get(..60).unwrap_or_default();
             let text = format!("`{beginning}…` is longer than the 255 bytes that AMQP has for it");
             return Err(TransportError::Unwritable { text });
@@ -60,6 +60,25 @@ impl Publishing {
         };
         Ok(Box::pin(std::future::ready(answer)))
     }
+}
+
+/// The first of a message's names and short texts that is longer than AMQP has room for.
+fn too_long(message: &Message) -> Option<&str> {
+    fn name(table: &Headers) -> Option<&str> {
+        table
+            .iter()
+            .find_map(|(name, value)| Some(&**name).filter(|name| name.len() > SHORT_STRING).or_else(|| within(value)))
+    }
+    fn within(value: &HeaderValue) -> Option<&str> {
+        match value {
+            HeaderValue::Table(table) => name(table),
+            HeaderValue::Array(values) => values.iter().find_map(within),
+            _ => None,
+        }
+    }
+    let texts = message.properties.texts().into_iter().flatten();
+    let mut short = [&message.exchange, &message.routing_key].into_iter().chain(texts);
+    short.find(|text| text.len() > SHORT_STRING).map(String::as_str).or_else(|| name(&message.properties.headers))
 }
 
 impl PublishChannel for Publishing {

@@ -113,6 +113,7 @@ impl Shared {
     }
 
     /// All connections that live.
+    #[cfg(feature = "testing")]
     pub(super) fn connections(&self) -> Vec<Arc<Open>> {
         self.lock().connections.iter().filter_map(Weak::upgrade).collect()
     }

@@ -142,7 +142,7 @@ impl Exchanges {
 }
 
 pub(super) fn check_length(name: &str) -> Result<(), Refusal> {
-    if name.len() > crate::envelope::SHORT_STRING { Err(Refusal::name_too_long()) } else { Ok(()) }
+    if name.len() > crate::envelope::message::SHORT_STRING { Err(Refusal::name_too_long()) } else { Ok(()) }
 }
 
 /// Refuses a name that RabbitMQ keeps for itself.

@@ -21,7 +21,7 @@ use super::{
     flow::Flow,
     letter::Letter,
 };
-use crate::{envelope::seconds, transport::Delivery};
+use crate::{envelope::message::seconds, transport::Delivery};
 use consumers::Consumers;
 use mover::Mover;
 use ready::{Position, Ready};
