@@ -120,8 +120,8 @@ impl ConsumeChannel for Consuming {
 
     fn stop(&mut self) -> BoxFuture<'_, Result<(), TransportError>> {
         Box::pin(async move {
-            let Some(current) = &self.current else { return Ok(()) };
             self.stopped = true;
+            let Some(current) = &self.current else { return Ok(()) };
             // The answer goes through the queue's log, behind every acknowledgement.
             self.cancel(current.tag()).await
         })

@@ -49,6 +49,9 @@ impl Broker {
     }
 }
 
+/// How many bytes of bodies it holds before publishers wait.
+const ROOM: usize = 256 << 20;
+
 /// The way to a memory broker.
 #[derive(Clone)]
 pub(crate) struct Memory {
@@ -56,9 +59,14 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
+    /// One that holds so many bytes of bodies before publishers wait.
+    fn with_room(clock: Arc<dyn Clock>, bytes: usize) -> Self {
+        Self { shared: Arc::new(Shared::new(clock, bytes)) }
+    }
+
     /// An empty one, whose time is a clock's.
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { shared: Arc::new(Shared::new(clock)) }
+        Self::with_room(clock, ROOM)
     }
 }
 
@@ -82,5 +90,45 @@ impl Transport for Memory {
 impl fmt::Debug for Memory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Memory").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::{
+        envelope::Message,
+        topology::{Queue, QueueType, Topology, TopologyMode},
+        transport::{Confirmed, ConnectionState, Settlement},
+    };
+
+    #[tokio::test]
+    async fn publishers_wait_while_it_is_full() {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let memory = Memory::with_room(Arc::clone(&clock), 4_000);
+        let connection = memory.connect("test", &clock).await.unwrap();
+        let mut topology = Topology::default();
+        topology.queues.push(Queue::named("work", QueueType::Quorum, crate::topology::Arguments::new()));
+        connection.declare(&topology, TopologyMode::Declare).await.unwrap();
+        let message = Message { routing_key: "work".to_owned(), body: vec![0; 1_000].into(), ..Message::default() };
+        let mut publishing = connection.publish_channel().await.unwrap();
+        for written in publishing.write(vec![(&message, true); 4]).await {
+            assert_eq!(written.unwrap().await, Ok((Confirmed::Ack, None)));
+        }
+        assert!(matches!(connection.state(), ConnectionState::Blocked(_)), "{:?}", connection.state());
+        let mut fifth = publishing.write(vec![(&message, true)]);
+        assert!((&mut fifth).now_or_never().is_none());
+        // Consumers go on, and with what they acknowledge there is room again.
+        let mut consuming = connection.consume_channel("work".to_owned()).await.unwrap();
+        consuming.consume(10).await.unwrap();
+        consuming.settle(vec![Settlement::Ack(1)]).await.unwrap();
+        assert_eq!(fifth.await.remove(0).unwrap().await, Ok((Confirmed::Ack, None)));
+        // Whoever waits is told when the connection is lost.
+        let mut sixth = publishing.write(vec![(&message, true)]);
+        assert!((&mut sixth).now_or_never().is_none());
+        connection.close().await;
+        assert!(sixth.await.remove(0).is_err());
     }
 }

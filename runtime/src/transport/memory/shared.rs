@@ -15,15 +15,13 @@ use super::connection::Open;
 use super::state::{ChannelId, ConnectionId, ConsumerId, Effect, Refusal, State};
 use crate::{time::Clock, transport::Delivery};
 
-/// How many bytes of bodies the broker holds before publishers wait, and below which they go on.
-const FULL: usize = 256 << 20;
-const ROOMY: usize = FULL / 4 * 3;
-
 pub(super) struct Shared {
     broker: Mutex<Inner>,
     pub(super) clock: Arc<dyn Clock>,
     /// Told when something may be due earlier than it was.
     due: Arc<Notify>,
+    /// How many bytes of bodies it holds before publishers wait; below three quarters of that they go on.
+    room: usize,
     /// Whether it holds so much that publishers wait.
     full: watch::Sender<bool>,
     time: Mutex<Option<JoinHandle<()>>>,
@@ -47,11 +45,12 @@ pub(super) enum Event {
 }
 
 impl Shared {
-    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(clock: Arc<dyn Clock>, room: usize) -> Self {
         Self {
             broker: Mutex::default(),
             clock,
             due: Arc::default(),
+            room,
             full: watch::Sender::new(false),
             time: Mutex::default(),
         }
@@ -70,7 +69,7 @@ impl Shared {
             self.due.notify_one();
         }
         self.full.send_if_modified(|full| {
-            let now_full = if *full { bytes > ROOMY } else { bytes >= FULL };
+            let now_full = if *full { bytes > self.room / 4 * 3 } else { bytes >= self.room };
             std::mem::replace(full, now_full) != now_full
         });
         answer
