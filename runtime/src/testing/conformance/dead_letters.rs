@@ -5,6 +5,7 @@ use super::{
     checks::{assert_ids, id, message, numbered, numbers, to},
     plan::{KINDS, Plan, dead_letters_to, text},
     session::Session,
+    settling::delivery_count,
 };
 use crate::{
     topology::{Argument, ExchangeKind, QueueType},
@@ -147,6 +148,29 @@ pub async fn at_least_once_dead_letters_all(harness: &impl Harness) {
     assert_eq!(dead.iter().filter(|dead| dead.redelivered).count(), if look_redelivered { 300 } else { 0 });
     assert!(dead.iter().all(|dead| reason(dead) == "rejected"));
     assert_eq!((session.count("work").await, session.count("dead").await), (0, 0), "nothing is left behind");
+    session.close().await;
+}
+
+/// What a quorum queue dead-lettered to another comes from there with the number of its failures, a lost channel and the
+/// rejection here, but not its return, where [`dead_letters_look_redelivered`](super::Capabilities::dead_letters_look_redelivered);
+/// else with none.
+pub async fn a_dead_letter_tells_how_often_it_failed(harness: &impl Harness) {
+    let plan = Plan::new().exchange("dead", ExchangeKind::Direct).queue("dead", QueueType::Quorum, &[]);
+    let plan = plan.bind("dead", "dead", "dead").at_least_once("work", "dead", "dead", &[]);
+    let session = Session::with(harness, plan).await;
+    session.publish(numbered("work", 0..1)).await;
+    let mut receiver = session.receiver("work", 1).await;
+    receiver.next().await;
+    receiver.settle([Settlement::Requeue(1)]).await;
+    receiver.next().await;
+    receiver.close().await;
+    let mut receiver = session.receiver("work", 1).await;
+    receiver.next().await;
+    receiver.settle([Settlement::Reject(1)]).await;
+    receiver.finish().await;
+    let dead = session.take("dead", 1).await.remove(0);
+    let expected = harness.capabilities().dead_letters_look_redelivered.then_some(2);
+    assert_eq!(delivery_count(&dead), expected, "the failures of a dead letter");
     session.close().await;
 }
 

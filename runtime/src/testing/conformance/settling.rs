@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// How often the broker says that it delivered a message before; `None` if it does not say.
-fn delivery_count(delivery: &Delivery) -> Option<i64> {
+pub(super) fn delivery_count(delivery: &Delivery) -> Option<i64> {
     delivery.message.properties.headers.get("x-delivery-count").and_then(HeaderValue::as_integer)
 }
 

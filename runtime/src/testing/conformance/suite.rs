@@ -62,6 +62,7 @@ macro_rules! __conformance_suite {
                 without_an_exchange_a_rejected_message_is_gone
                 the_delivery_limit_ends_returns
                 at_least_once_dead_letters_all
+                a_dead_letter_tells_how_often_it_failed
                 orphans_go_to_the_alternate_exchange
             }
             publishing {
