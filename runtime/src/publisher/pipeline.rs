@@ -10,7 +10,6 @@ use std::{
 };
 
 use futures_util::StreamExt;
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -38,7 +37,7 @@ const WARNED_NAMES: usize = 1024;
 
 /// The publishing task of a service.
 pub(crate) struct Pipeline {
-    jobs: mpsc::UnboundedReceiver<Job>,
+    jobs: Jobs,
     link: Arc<Link>,
     clock: Arc<dyn Clock>,
     unrouted: Unrouted,
@@ -72,7 +71,7 @@ impl Pipeline {
         outgoing: &Outgoing,
     ) -> Self {
         Self {
-            jobs: jobs.0,
+            jobs,
             link,
             clock: Arc::clone(&outgoing.window.clock),
             unrouted,
@@ -117,7 +116,7 @@ impl Pipeline {
     }
 
     fn is_empty(&self) -> bool {
-        self.unconfirmed.is_empty() && self.jobs.is_empty()
+        self.unconfirmed.is_empty() && self.jobs.receiver.is_empty()
     }
 
     /// A channel was closed while its connection lives: the broker misses an exchange, which may be one of ours.
@@ -157,7 +156,7 @@ impl Pipeline {
                 Some(number) = flight.resting.next(), if !flight.resting.is_empty() => {
                     self.write(&mut *channel, &mut flight, &[number]).await?;
                 }
-                count = self.jobs.recv_many(&mut batch, BATCH), if !barrier && !drained => {
+                count = self.jobs.receiver.recv_many(&mut batch, BATCH), if !barrier && !drained => {
                     drained = count == 0;
                     let first = self.next;
                     for job in batch.drain(..) {
@@ -167,7 +166,7 @@ impl Pipeline {
                     let numbers: Vec<u64> = (first..self.next).collect();
                     self.write(&mut *channel, &mut flight, &numbers).await?;
                 }
-                () = self.closing.cancelled(), if !self.jobs.is_closed() => self.jobs.close(),
+                () = self.closing.cancelled(), if !self.jobs.receiver.is_closed() => self.jobs.receiver.close(),
                 () = &mut look => {
                     look = self.clock.sleep(patience);
                     self.look(&mut flight, connection)?;

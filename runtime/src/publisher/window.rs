@@ -1,6 +1,12 @@
 //! The way into the publishing task: bounded, and each message with an answer.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering, fence},
+    },
+    time::Duration,
+};
 
 use futures_util::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -53,6 +59,8 @@ impl Job {
 #[derive(Clone)]
 pub(crate) struct Window {
     jobs: mpsc::UnboundedSender<Job>,
+    /// Whether the task is gone.
+    gone: Arc<AtomicBool>,
     /// Bounds what is on its way: a job keeps its place until it is answered.
     places: Arc<Semaphore>,
     size: usize,
@@ -64,7 +72,9 @@ pub(crate) struct Window {
 impl Window {
     pub(crate) fn new(size: usize, timeout: Duration, clock: Arc<dyn Clock>) -> (Self, Jobs) {
         let (jobs, receiver) = mpsc::unbounded_channel();
-        (Self { jobs, places: Arc::new(Semaphore::new(size)), size, clock, timeout }, Jobs(receiver))
+        let gone = Arc::new(AtomicBool::new(false));
+        let jobs_of_task = Jobs { _gone: Gone(Arc::clone(&gone)), receiver };
+        (Self { jobs, gone, places: Arc::new(Semaphore::new(size)), size, clock, timeout }, jobs_of_task)
     }
 
     /// How many messages have no answer yet.
@@ -93,6 +103,11 @@ impl Window {
                 let Job { message, answer, .. } = unsent.0;
                 let error = PublishError::Closed { event: event_name(&message) };
                 let _ = answer.send(Err(Box::new(NotSent { message, error })));
+            }
+            // A receiver that is dropped while we send may miss the job, which then has nobody to answer it.
+            fence(Ordering::SeqCst);
+            if self.gone.load(Ordering::Relaxed) {
+                return Entered(oneshot::channel().1);
             }
         }
         Entered(answered)
@@ -137,9 +152,41 @@ impl Sending {
 }
 
 /// The receiving side, for the publishing task.
-pub(crate) struct Jobs(pub(super) mpsc::UnboundedReceiver<Job>);
+pub(crate) struct Jobs {
+    /// Dropped first: whoever sends a job that is missed below sees it.
+    _gone: Gone,
+    pub(super) receiver: mpsc::UnboundedReceiver<Job>,
+}
+
+/// Says when it is dropped that the task is gone.
+struct Gone(Arc<AtomicBool>);
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+    }
+}
 
 /// The name of the event that a message holds, for errors.
 pub(crate) fn event_name(message: &Message) -> String {
     message.properties.kind.clone().unwrap_or_else(|| message.routing_key.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::SystemClock;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn whoever_sends_while_the_task_goes_is_answered() {
+        for _ in 0..2_000 {
+            let (window, jobs) = Window::new(8, Duration::from_secs(30), Arc::new(SystemClock));
+            let going = tokio::task::spawn_blocking(move || drop(jobs));
+            let answer = async { window.send_patiently(Message::default(), false).await.answer().await };
+            let answer = tokio::time::timeout(Duration::from_secs(20), answer).await.unwrap();
+            assert!(matches!(answer.unwrap_err().error, PublishError::Closed { .. }));
+            going.await.unwrap();
+        }
+    }
 }
