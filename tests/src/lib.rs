@@ -32,7 +32,7 @@ pub use numbers::{assert_all, assert_each_once, note, number, numbered, publish_
 pub use places::{LATE, in_memory, on_rabbitmq, unit};
 pub use plan::Plan;
 pub use record::Record;
-pub use services::{any, queues, stop, stop_all};
+pub use services::{any, gated, queues, stop, stop_all};
 pub use stranger::{Stranger, id, integer, json, text, texts};
 
 /// How long anything may take that is expected to happen. Generous, since it is only waited out by a failure.

@@ -1,8 +1,11 @@
 //! Services on a test's broker.
 
-use rabbitry::{AnyEvent, Publisher, Running, Service, testing::Test};
+use std::sync::Arc;
 
-use crate::{Node, TestBroker, within};
+use rabbitry::{AnyEvent, Publisher, Running, Service, Subscription, testing::Test};
+use tokio::sync::Semaphore;
+
+use crate::{Node, Record, TestBroker, number, within};
 
 impl TestBroker {
     /// Starts a service here, and returns once it consumes.
@@ -36,4 +39,19 @@ pub async fn queues(test: &Test) -> Vec<String> {
         Some((_, vhost)) => Node::shared().await.queues(vhost).await,
         None => test.queues().into_iter().collect(),
     }
+}
+
+/// A service whose handler notes that it has begun, waits at the gate, and notes that it has ended.
+#[must_use]
+pub fn gated(begun: &Record<u64>, ended: &Record<u64>, gate: &Arc<Semaphore>) -> Service {
+    let (begun, ended, gate) = (begun.clone(), ended.clone(), Arc::clone(gate));
+    let subscription = Subscription::to("order").name("slow").concurrency(4).handler(move |event: AnyEvent| {
+        let (begun, ended, gate) = (begun.clone(), ended.clone(), Arc::clone(&gate));
+        async move {
+            begun.add(number(&event));
+            gate.acquire().await.expect("the gate stays").forget();
+            ended.add(number(&event));
+        }
+    });
+    Service::new("worker").publishes::<AnyEvent>().subscription(subscription)
 }

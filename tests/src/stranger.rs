@@ -146,7 +146,7 @@ impl Stranger {
         }
         channel.stop().await.expect("the consumer ends");
         // What was on its way was delivered, too.
-        while let Some(delivery) = std::future::poll_fn(|context| channel.poll_next(context)).await.expect("it lives") {
+        while let Some(delivery) = channel.next().await.expect("it lives") {
             times += 1;
             channel.settle(vec![Settlement::Requeue(delivery.tag)]).await.expect("it is put back");
         }
@@ -196,7 +196,7 @@ impl Stranger {
 }
 
 async fn next(channel: &mut Box<dyn ConsumeChannel>) -> Delivery {
-    let next = std::future::poll_fn(|context| channel.poll_next(context)).await;
+    let next = channel.next().await;
     next.expect("the channel lives").expect("the consumer goes on")
 }
 

@@ -6,26 +6,12 @@ use std::{
 };
 
 use futures_util::{FutureExt, future::join_all};
-use rabbitry::{AnyEvent, PublishError, QueueType, Service, Subscription, testing};
+use rabbitry::{AnyEvent, PublishError, QueueType, Service, testing};
 use rabbitry_tests::{
-    Books, Record, Stranger, any, assert_each_once, eventually, integer, json, note, number, numbered, on_both,
+    Books, Record, Stranger, any, assert_each_once, eventually, gated, integer, json, note, numbered, on_both,
     publish_numbers, stop, within,
 };
 use tokio::sync::Semaphore;
-
-/// A service whose handler notes that it has begun, waits at the gate, and notes that it has ended.
-fn gated(begun: &Record<u64>, ended: &Record<u64>, gate: &Arc<Semaphore>) -> Service {
-    let (begun, ended, gate) = (begun.clone(), ended.clone(), Arc::clone(gate));
-    let subscription = Subscription::to("order").name("slow").concurrency(4).handler(move |event: AnyEvent| {
-        let (begun, ended, gate) = (begun.clone(), ended.clone(), Arc::clone(&gate));
-        async move {
-            begun.add(number(&event));
-            gate.acquire().await.unwrap().forget();
-            ended.add(number(&event));
-        }
-    });
-    Service::new("worker").publishes::<AnyEvent>().subscription(subscription)
-}
 
 /// The numbers of the events that wait in the work queue, each delivered `times` before.
 async fn left(stranger: &Stranger, count: usize, times: i64) -> Vec<u64> {

@@ -9,24 +9,10 @@ use std::{
 use futures_util::FutureExt;
 use rabbitry::{AnyEvent, PublishError, Service, Subscription};
 use rabbitry_tests::{
-    Books, Child, HeldClock, Node, Record, TestBroker, any, assert_each_once, eventually, number, numbered,
+    Books, Child, HeldClock, Node, Record, TestBroker, any, assert_each_once, eventually, gated, number, numbered,
     publish_numbers, stop, within,
 };
 use tokio::sync::Semaphore;
-
-/// A service whose handler notes that it has begun, waits at the gate, and notes that it has ended.
-fn gated(begun: &Record<u64>, ended: &Record<u64>, gate: &Arc<Semaphore>) -> Service {
-    let (begun, ended, gate) = (begun.clone(), ended.clone(), Arc::clone(gate));
-    let subscription = Subscription::to("order").name("slow").concurrency(4).handler(move |event: AnyEvent| {
-        let (begun, ended, gate) = (begun.clone(), ended.clone(), Arc::clone(&gate));
-        async move {
-            begun.add(number(&event));
-            gate.acquire().await.unwrap().forget();
-            ended.add(number(&event));
-        }
-    });
-    Service::new("worker").publishes::<AnyEvent>().subscription(subscription)
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn in_the_second_half_of_the_grace_nothing_is_begun() {

@@ -1,6 +1,6 @@
 //! What is among the dead letters. It is looked at and stays there.
 
-use std::{future::poll_fn, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use rabbitry::{
     Broker, Clock, SystemClock,
@@ -36,7 +36,7 @@ pub(crate) async fn look(
     let mut found = Vec::new();
     let looking = async {
         while found.len() < wanted {
-            let Some(delivery) = poll_fn(|context| channel.poll_next(context)).await? else { break };
+            let Some(delivery) = channel.next().await? else { break };
             found.extend(DeadLetter::read(&delivery.message).filter(|letter| ours(&letter.key)));
         }
         anyhow::Ok(())

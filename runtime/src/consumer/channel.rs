@@ -89,7 +89,7 @@ impl Consumer {
                     serving.flush = None;
                     written?;
                 }
-                delivery = next(&mut serving.channel), if takes => self.take(&mut serving, delivery?).await?,
+                delivery = serving.channel.next(), if takes => self.take(&mut serving, delivery?).await?,
                 () = due(&mut serving.flush_due), if serving.flush_due.is_some() && serving.flush.is_none() => {
                     serving.start_flush();
                 }
@@ -174,7 +174,7 @@ impl Consumer {
         if serving.settler.unacknowledged() >= FLUSH_AT.min(usize::from(self.prefetch) / 4).max(1) {
             serving.start_flush();
         } else if self.runs.is_empty() {
-            let waiting = if serving.phase.begins() { next(&mut serving.channel).now_or_never() } else { None };
+            let waiting = if serving.phase.begins() { serving.channel.next().now_or_never() } else { None };
             match waiting {
                 Some(delivery) => self.take(serving, delivery?).await?,
                 // The pipeline has run dry.
@@ -247,11 +247,6 @@ impl Phase {
             Self::Receiving | Self::Finishing => std::future::pending().await,
         }
     }
-}
-
-/// The next delivery. Cancel safe.
-async fn next(channel: &mut Box<dyn ConsumeChannel>) -> Result<Option<Delivery>, TransportError> {
-    std::future::poll_fn(|context| channel.poll_next(context)).await
 }
 
 /// What the broker answers. What runs goes on meanwhile.

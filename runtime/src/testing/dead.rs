@@ -6,7 +6,7 @@ use super::Test;
 use crate::{
     DecodeError, EventSet,
     envelope::{self, HeaderValue, Message, headers},
-    transport::{Connection, ConsumeChannel, Delivery, TransportError},
+    transport::{Connection, TransportError},
 };
 
 /// How many dead letters of a queue a test reads.
@@ -81,7 +81,7 @@ async fn look(connection: &Arc<dyn Connection>, queue: &str) -> Result<Vec<Messa
     let mut channel = connection.consume_channel(queue.to_owned()).await?;
     channel.consume(u16::try_from(count).unwrap_or(u16::MAX)).await?;
     while (messages.len() as u64) < count {
-        match next(&mut channel).await? {
+        match channel.next().await? {
             Some(delivery) => messages.push(delivery.message),
             None => break,
         }
@@ -89,8 +89,4 @@ async fn look(connection: &Arc<dyn Connection>, queue: &str) -> Result<Vec<Messa
     // Closing gives them back.
     channel.close().await?;
     Ok(messages)
-}
-
-async fn next(channel: &mut Box<dyn ConsumeChannel>) -> Result<Option<Delivery>, TransportError> {
-    std::future::poll_fn(|context| channel.poll_next(context)).await
 }

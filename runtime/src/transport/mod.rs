@@ -209,6 +209,16 @@ pub trait ConsumeChannel: Send {
     fn close(self: Box<Self>) -> BoxFuture<'static, Result<(), TransportError>>;
 }
 
+impl dyn ConsumeChannel {
+    /// The next delivery, awaited: see [`poll_next`](Self::poll_next). Cancel safe.
+    ///
+    /// # Errors
+    /// Those of [`poll_next`](Self::poll_next).
+    pub async fn next(&mut self) -> Result<Option<Delivery>, TransportError> {
+        std::future::poll_fn(|context| self.poll_next(context)).await
+    }
+}
+
 /// A message from a queue. Its tag means something on the channel that it came by, and nowhere else.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Delivery {

@@ -8,8 +8,7 @@ use rabbitry::{
     testing::MemoryBroker,
     topology::{Argument, Arguments, Binding, Destination, Queue},
     transport::{
-        Connection, ConsumeChannel, Delivery, Message, Properties, PublishChannel, Settlement, Transport,
-        TransportError,
+        Connection, ConsumeChannel, Message, Properties, PublishChannel, Settlement, Transport, TransportError,
     },
 };
 use rabbitry_tests::within;
@@ -219,7 +218,7 @@ impl Side {
         let _ = within("settling", channel.settle(vec![Settlement::Ack(1_000_000)])).await;
         let gone = within("the end of the channel", async {
             loop {
-                match std::future::poll_fn(|context| channel.poll_next(context)).await {
+                match channel.next().await {
                     Ok(Some(_)) => {}
                     Ok(None) => return "stopped",
                     Err(_) => return "gone",
@@ -249,7 +248,7 @@ impl Side {
             state.waiting.push(self.connection.count(&queue).await.expect("the queue is there"));
         }
         for (queue, consumer) in &mut self.consumers {
-            while let Some(Ok(Some(delivery))) = next(&mut consumer.channel).now_or_never() {
+            while let Some(Ok(Some(delivery))) = consumer.channel.next().now_or_never() {
                 state.deliveries.entry(*queue).or_default().push(shown(&delivery));
                 consumer.hand.push(delivery.tag);
             }
@@ -264,7 +263,7 @@ impl Side {
             for (queue, deliveries) in &expected.deliveries {
                 let Some(consumer) = self.consumers.get_mut(queue) else { break };
                 for _ in deliveries {
-                    let Ok(Some(delivery)) = next(&mut consumer.channel).await else { return };
+                    let Ok(Some(delivery)) = consumer.channel.next().await else { return };
                     seen.deliveries.entry(*queue).or_default().push(shown(&delivery));
                     consumer.hand.push(delivery.tag);
                 }
@@ -286,7 +285,7 @@ impl Side {
         let _ = tokio::time::timeout(PATIENCE, coming).await;
         // And nothing beyond.
         for (queue, consumer) in &mut self.consumers {
-            while let Some(Ok(Some(delivery))) = next(&mut consumer.channel).now_or_never() {
+            while let Some(Ok(Some(delivery))) = consumer.channel.next().now_or_never() {
                 seen.deliveries.entry(*queue).or_default().push(format!("unexpected: {}", shown(&delivery)));
             }
         }
@@ -297,10 +296,6 @@ impl Side {
         drop(self.consumers);
         self.connection.close().await;
     }
-}
-
-async fn next(channel: &mut Box<dyn ConsumeChannel>) -> Result<Option<Delivery>, TransportError> {
-    std::future::poll_fn(|context| channel.poll_next(context)).await
 }
 
 /// An answer, as far as brokers have it in common.

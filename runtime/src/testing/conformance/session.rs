@@ -234,7 +234,7 @@ impl Receiver {
     /// What comes next: a delivery, the end or an error.
     #[track_caller]
     pub(super) fn polled(&mut self) -> impl Future<Output = Result<Option<Delivery>, TransportError>> {
-        within(format!("the next delivery from `{}`", self.queue), poll_fn(|context| self.channel.poll_next(context)))
+        within(format!("the next delivery from `{}`", self.queue), self.channel.next())
     }
 
     /// The next delivery.
@@ -259,7 +259,7 @@ impl Receiver {
     async fn take_at(&mut self, caller: &Location<'_>, count: usize) -> Vec<Delivery> {
         let mut taken = Vec::with_capacity(count);
         while taken.len() < count {
-            match tokio::time::timeout(DEADLINE, poll_fn(|context| self.channel.poll_next(context))).await {
+            match tokio::time::timeout(DEADLINE, self.channel.next()).await {
                 Ok(Ok(Some(delivery))) => taken.push(delivery),
                 other => panic!(
                     "{caller}: `{}` gives {count} deliveries, but after {:?} came {other:?}",
