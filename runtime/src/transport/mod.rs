@@ -210,10 +210,10 @@ pub trait ConsumeChannel: Send {
 }
 
 impl dyn ConsumeChannel {
-    /// The next delivery, awaited: see [`poll_next`](Self::poll_next). Cancel safe.
+    /// The next delivery, awaited: see [`poll_next`](ConsumeChannel::poll_next). Cancel safe.
     ///
     /// # Errors
-    /// Those of [`poll_next`](Self::poll_next).
+    /// Those of [`poll_next`](ConsumeChannel::poll_next).
     pub async fn next(&mut self) -> Result<Option<Delivery>, TransportError> {
         std::future::poll_fn(|context| self.poll_next(context)).await
     }
