@@ -17,8 +17,8 @@ use crate::{
     time::Clock,
     topology::{Binding, Topology, TopologyMode},
     transport::{
-        Confirm, Confirmed, Connection, ConnectionState, ConsumeChannel, Delivery, Message, PublishChannel, Settlement,
-        Transport, TransportError,
+        Confirm, Confirmed, Connection, ConnectionState, ConsumeChannel, Counts, Delivery, Message, PublishChannel,
+        Settlement, Transport, TransportError,
     },
 };
 
@@ -91,8 +91,8 @@ impl Connection for Wired {
         self.inner.declare_exclusive(bindings)
     }
 
-    fn count<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<u64, TransportError>> {
-        self.inner.count(queue)
+    fn counts<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<Counts, TransportError>> {
+        self.inner.counts(queue)
     }
 
     fn publish_channel(&self) -> BoxFuture<'_, Result<Box<dyn PublishChannel>, TransportError>> {

@@ -50,12 +50,12 @@ pub(crate) fn dead_letter_exchange() -> String {
 }
 
 /// The queue of the dead letters of a work queue.
-pub(super) fn dead_letter_queue(queue: &str) -> String {
+pub(crate) fn dead_letter_queue(queue: &str) -> String {
     format!("{queue}.dead")
 }
 
 /// Where what can't be delivered goes: the alternate exchange of all exchanges of ours, and its queue.
-fn undeliverable() -> String {
+pub(crate) fn undeliverable() -> String {
     format!("{SHARED}.undeliverable")
 }
 

@@ -9,6 +9,7 @@ mod backoff;
 mod bring_about;
 mod broker;
 mod error;
+mod lifecycle;
 mod link;
 #[cfg(feature = "memory")]
 pub(crate) mod memory;
@@ -25,6 +26,8 @@ pub(crate) use backoff::Backoff;
 pub use broker::Broker;
 pub use error::TransportError;
 pub(crate) use error::{ACCESS_REFUSED, NOT_ALLOWED, NOT_FOUND, PRECONDITION_FAILED};
+pub use lifecycle::Lifecycle;
+pub(crate) use lifecycle::{Life, Loss, Shown, Subject};
 pub(crate) use link::Link;
 
 pub use crate::envelope::{HeaderValue, Headers, Message, Properties};
@@ -80,11 +83,11 @@ pub trait Connection: Send + Sync + 'static {
     /// An exchange is missing, or a permission.
     fn declare_exclusive<'a>(&'a self, bindings: &'a [Binding]) -> BoxFuture<'a, Result<String, TransportError>>;
 
-    /// How many messages wait in a queue and are not with a consumer.
+    /// What a queue holds, and how many consume it.
     ///
     /// # Errors
     /// 404 when there is no such queue.
-    fn count<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<u64, TransportError>>;
+    fn counts<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<Counts, TransportError>>;
 
     /// Opens a channel that publishes.
     ///
@@ -107,6 +110,23 @@ impl dyn Connection {
     pub(crate) fn is_open(&self) -> bool {
         !matches!(self.state(), ConnectionState::Lost(_))
     }
+
+    /// How many messages wait in a queue and are not with a consumer.
+    ///
+    /// # Errors
+    /// 404 when there is no such queue.
+    pub async fn count(&self, queue: &str) -> Result<u64, TransportError> {
+        Ok(self.counts(queue).await?.messages)
+    }
+}
+
+/// What a queue holds, and how many consume it. Hints: right after a restart RabbitMQ 3.10 counts too few messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts {
+    /// How many messages wait and are not with a consumer.
+    pub messages: u64,
+    /// How many consumers it has, on all connections.
+    pub consumers: u64,
 }
 
 /// How a connection is.

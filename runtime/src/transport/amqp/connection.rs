@@ -10,7 +10,7 @@ use super::{Address, consume, declare, dial::dial, error, publish};
 use crate::{
     time::Clock,
     topology::{Binding, Topology, TopologyMode},
-    transport::{ACCESS_REFUSED, ConnectionState, ConsumeChannel, NOT_ALLOWED, PublishChannel, TransportError},
+    transport::{ACCESS_REFUSED, ConnectionState, ConsumeChannel, Counts, NOT_ALLOWED, PublishChannel, TransportError},
 };
 
 /// How long a connection may take to come up. lapin has no limit of its own: a peer that takes the TCP connection and says
@@ -117,8 +117,8 @@ impl super::super::Connection for Connection {
         Box::pin(declare::exclusive(self, bindings))
     }
 
-    fn count<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<u64, TransportError>> {
-        Box::pin(declare::count(self, queue))
+    fn counts<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<Counts, TransportError>> {
+        Box::pin(declare::counts(self, queue))
     }
 
     fn publish_channel(&self) -> BoxFuture<'_, Result<Box<dyn PublishChannel>, TransportError>> {

@@ -12,7 +12,7 @@ use super::{Connection, connection::answered, convert};
 use crate::{
     topology::{Arguments, Binding, Destination, Exchange, ExchangeKind, Queue, Topology, TopologyMode},
     transport::{
-        TransportError,
+        Counts, TransportError,
         bring_about::{self, Objects},
     },
 };
@@ -36,12 +36,14 @@ pub(super) async fn exclusive(connection: &Connection, bindings: &[Binding]) -> 
     asking.done(queue).await
 }
 
-pub(super) async fn count(connection: &Connection, queue: &str) -> Result<u64, TransportError> {
+pub(super) async fn counts(connection: &Connection, queue: &str) -> Result<Counts, TransportError> {
     let asking = Asking::new(connection).await?;
     let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
     let asked = asking.channel.queue_declare(convert::short(queue)?, options, FieldTable::default());
-    let count = answered(connection.clock(), "counting messages", asked).await.map(|queue| queue.message_count());
-    asking.done(count).await.map(u64::from)
+    let counts = answered(connection.clock(), "counting messages", asked)
+        .await
+        .map(|queue| Counts { messages: queue.message_count().into(), consumers: queue.consumer_count().into() });
+    asking.done(counts).await
 }
 
 /// A channel to ask by, replaced when an answer has closed it.

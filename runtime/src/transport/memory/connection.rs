@@ -13,7 +13,7 @@ use super::{
 use crate::{
     topology::{Arguments, Binding, Exchange, Queue, Topology, TopologyMode},
     transport::{
-        Connection, ConnectionState, ConsumeChannel, PublishChannel, TransportError,
+        Connection, ConnectionState, ConsumeChannel, Counts, PublishChannel, TransportError,
         bring_about::{self, Objects},
     },
 };
@@ -118,10 +118,11 @@ impl Connection for MemoryConnection {
         Box::pin(async move { bring_about::exclusive(&mut Asking(&self.0), bindings).await })
     }
 
-    fn count<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<u64, TransportError>> {
+    fn counts<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<Counts, TransportError>> {
         Box::pin(async move {
-            let ready = Asking(&self.0).declare(queue, &Arguments::new(), true, false)?.ready;
-            Ok(u64::try_from(ready).unwrap_or(u64::MAX))
+            let info = Asking(&self.0).declare(queue, &Arguments::new(), true, false)?;
+            let count = |size| u64::try_from(size).unwrap_or(u64::MAX);
+            Ok(Counts { messages: count(info.ready), consumers: count(info.consumers) })
         })
     }
 
