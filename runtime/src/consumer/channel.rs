@@ -131,7 +131,7 @@ impl Consumer {
         self.sign.delivered(self.worker.clock.now());
         let (worker, gone, generation) = (Arc::clone(&self.worker), serving.gone.clone(), self.generation);
         self.runs.push(Box::pin(async move {
-            let safe = worker.handle(&delivery, &gone).await;
+            let safe = worker.handle(&delivery, &gone, generation - 1).await;
             Ended { generation, tag: delivery.tag, safe }
         }));
         self.sign.works_on(self.runs.len());

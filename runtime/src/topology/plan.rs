@@ -10,7 +10,7 @@ use super::{
 /// What carries the version of a plan: a rabbitry that needs other arguments makes `v2` beside it.
 const SHARED: &str = "rabbitry.v1";
 /// How often a work queue delivers a message before it gives it up: the backstop behind the runtime's own rules.
-const WORK_QUEUE_DELIVERIES: i64 = 20;
+pub(crate) const WORK_QUEUE_DELIVERIES: i64 = 20;
 
 /// What the plan needs to know of a service.
 #[derive(Clone, Debug)]
