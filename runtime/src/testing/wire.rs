@@ -18,7 +18,7 @@ use crate::{
     topology::{Binding, Topology, TopologyMode},
     transport::{
         Confirm, Confirmed, Connection, ConnectionState, ConsumeChannel, Delivery, Message, PublishChannel, Settlement,
-        Transport, TransportError,
+        Transport, TransportError, Usage,
     },
 };
 
@@ -91,8 +91,20 @@ impl Connection for Wired {
         self.inner.declare_exclusive(bindings)
     }
 
-    fn count<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<u64, TransportError>> {
-        self.inner.count(queue)
+    fn unbind<'a>(&'a self, binding: &'a Binding) -> BoxFuture<'a, Result<(), TransportError>> {
+        self.inner.unbind(binding)
+    }
+
+    fn delete_queue<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<(), TransportError>> {
+        self.inner.delete_queue(queue)
+    }
+
+    fn delete_exchange<'a>(&'a self, exchange: &'a str) -> BoxFuture<'a, Result<(), TransportError>> {
+        self.inner.delete_exchange(exchange)
+    }
+
+    fn usage<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<Usage, TransportError>> {
+        self.inner.usage(queue)
     }
 
     fn publish_channel(&self) -> BoxFuture<'_, Result<Box<dyn PublishChannel>, TransportError>> {

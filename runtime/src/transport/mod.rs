@@ -80,11 +80,30 @@ pub trait Connection: Send + Sync + 'static {
     /// An exchange is missing, or a permission.
     fn declare_exclusive<'a>(&'a self, bindings: &'a [Binding]) -> BoxFuture<'a, Result<String, TransportError>>;
 
-    /// How many messages wait in a queue and are not with a consumer.
+    /// Removes a binding. One that is not there is no mistake.
+    ///
+    /// # Errors
+    /// 403 for a permission.
+    fn unbind<'a>(&'a self, binding: &'a Binding) -> BoxFuture<'a, Result<(), TransportError>>;
+
+    /// Removes a queue, whatever it holds and whoever consumes it: look at its [`usage`](Self::usage) first. Its bindings go
+    /// with it. One that is not there is no mistake.
+    ///
+    /// # Errors
+    /// 403 for a permission, 405 when it is another connection's own.
+    fn delete_queue<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<(), TransportError>>;
+
+    /// Removes an exchange, and all bindings from it and to it. One that is not there is no mistake.
+    ///
+    /// # Errors
+    /// 403 for a permission, and for an exchange of the broker's own.
+    fn delete_exchange<'a>(&'a self, exchange: &'a str) -> BoxFuture<'a, Result<(), TransportError>>;
+
+    /// How a queue is used now.
     ///
     /// # Errors
     /// 404 when there is no such queue.
-    fn count<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<u64, TransportError>>;
+    fn usage<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<Usage, TransportError>>;
 
     /// Opens a channel that publishes.
     ///
@@ -103,6 +122,14 @@ pub trait Connection: Send + Sync + 'static {
 }
 
 impl dyn Connection {
+    /// How many messages wait in a queue and are not with a consumer: see [`usage`](Connection::usage).
+    ///
+    /// # Errors
+    /// 404 when there is no such queue.
+    pub async fn count(&self, queue: &str) -> Result<u64, TransportError> {
+        Ok(self.usage(queue).await?.ready)
+    }
+
     /// Whether it can still be used; a blocked one can.
     pub(crate) fn is_open(&self) -> bool {
         !matches!(self.state(), ConnectionState::Lost(_))
@@ -118,6 +145,16 @@ pub enum ConnectionState {
     Blocked(String),
     /// It is gone, for this reason.
     Lost(String),
+}
+
+/// How a queue is used, by the broker's own account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// How many messages wait in it and are not with a consumer.
+    pub ready: u64,
+    /// How many consumers it has. To a quorum queue that is whoever may still settle one of its messages: a consumer that was
+    /// stopped counts until it has settled all. A classic queue forgets it at once.
+    pub consumers: u64,
 }
 
 /// A channel that publishes with confirms, used by one task.
