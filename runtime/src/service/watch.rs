@@ -12,7 +12,7 @@ use super::watched::{Count, Watched};
 use crate::{
     time::Clock,
     topology::dead_letter_queue,
-    transport::{Connection, Counts, Lifecycle, Link, NOT_FOUND, TransportError},
+    transport::{Connection, Lifecycle, Link, NOT_FOUND, TransportError, Usage},
 };
 
 /// How often it looks at what needs no broker.
@@ -212,12 +212,12 @@ impl Dog {
         }
         self.looked = now;
         let queue = watched.sign.queue();
-        let counts = tokio::select! {
-            counts = connection.counts(&queue) => counts.ok()?,
+        let usage = tokio::select! {
+            usage = connection.usage(&queue) => usage.ok()?,
             // It will be looked at again.
             () = clock.sleep(ANSWER) => return None,
         };
-        let silent = counts.consumers == 0 || counts.messages > 0;
+        let silent = usage.consumers == 0 || usage.ready > 0;
         if !silent || watched.sign.last_delivery() != delivered || watched.sign.in_flight() > 0 {
             return None;
         }
@@ -227,10 +227,10 @@ impl Dog {
             return None;
         }
         self.patience = self.patience.saturating_mul(2).min(RARELY);
-        let Counts { messages, consumers } = counts;
+        let Usage { ready, consumers } = usage;
         let quiet = now.duration_since(last).unwrap_or_default().as_secs();
         Some(TransportError::lost(format!(
-            "queue {queue} holds {messages} messages and has {consumers} consumers, but nothing has come from it for {quiet} s"
+            "queue {queue} holds {ready} messages and has {consumers} consumers, but nothing has come from it for {quiet} s"
         )))
     }
 }
@@ -241,12 +241,12 @@ impl Counted {
             self.missing = left;
             return;
         }
-        let counts = tokio::select! {
-            counts = connection.counts(&self.queue) => counts,
+        let usage = tokio::select! {
+            usage = connection.usage(&self.queue) => usage,
             () = clock.sleep(ANSWER) => return,
         };
-        let count = match counts {
-            Ok(counts) => counts.messages,
+        let count = match usage {
+            Ok(usage) => usage.ready,
             Err(error) => {
                 // A question that is answered with no costs a channel.
                 if matches!(error, TransportError::Refused { code: NOT_FOUND, .. }) {

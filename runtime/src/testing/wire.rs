@@ -17,8 +17,8 @@ use crate::{
     time::Clock,
     topology::{Binding, Topology, TopologyMode},
     transport::{
-        Confirm, Confirmed, Connection, ConnectionState, ConsumeChannel, Counts, Delivery, Message, PublishChannel,
-        Settlement, Transport, TransportError,
+        Confirm, Confirmed, Connection, ConnectionState, ConsumeChannel, Delivery, Message, PublishChannel, Settlement,
+        Transport, TransportError, Usage,
     },
 };
 
@@ -91,8 +91,20 @@ impl Connection for Wired {
         self.inner.declare_exclusive(bindings)
     }
 
-    fn counts<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<Counts, TransportError>> {
-        self.inner.counts(queue)
+    fn unbind<'a>(&'a self, binding: &'a Binding) -> BoxFuture<'a, Result<(), TransportError>> {
+        self.inner.unbind(binding)
+    }
+
+    fn delete_queue<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<(), TransportError>> {
+        self.inner.delete_queue(queue)
+    }
+
+    fn delete_exchange<'a>(&'a self, exchange: &'a str) -> BoxFuture<'a, Result<(), TransportError>> {
+        self.inner.delete_exchange(exchange)
+    }
+
+    fn usage<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<Usage, TransportError>> {
+        self.inner.usage(queue)
     }
 
     fn publish_channel(&self) -> BoxFuture<'_, Result<Box<dyn PublishChannel>, TransportError>> {

@@ -83,11 +83,30 @@ pub trait Connection: Send + Sync + 'static {
     /// An exchange is missing, or a permission.
     fn declare_exclusive<'a>(&'a self, bindings: &'a [Binding]) -> BoxFuture<'a, Result<String, TransportError>>;
 
-    /// What a queue holds, and how many consume it.
+    /// Removes a binding. One that is not there is no mistake.
+    ///
+    /// # Errors
+    /// 403 for a permission.
+    fn unbind<'a>(&'a self, binding: &'a Binding) -> BoxFuture<'a, Result<(), TransportError>>;
+
+    /// Removes a queue, whatever it holds and whoever consumes it: look at its [`usage`](Self::usage) first. Its bindings go
+    /// with it. One that is not there is no mistake.
+    ///
+    /// # Errors
+    /// 403 for a permission, 405 when it is another connection's own.
+    fn delete_queue<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<(), TransportError>>;
+
+    /// Removes an exchange, and all bindings from it and to it. One that is not there is no mistake.
+    ///
+    /// # Errors
+    /// 403 for a permission, and for an exchange of the broker's own.
+    fn delete_exchange<'a>(&'a self, exchange: &'a str) -> BoxFuture<'a, Result<(), TransportError>>;
+
+    /// How a queue is used now.
     ///
     /// # Errors
     /// 404 when there is no such queue.
-    fn counts<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<Counts, TransportError>>;
+    fn usage<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<Usage, TransportError>>;
 
     /// Opens a channel that publishes.
     ///
@@ -106,27 +125,18 @@ pub trait Connection: Send + Sync + 'static {
 }
 
 impl dyn Connection {
-    /// Whether it can still be used; a blocked one can.
-    pub(crate) fn is_open(&self) -> bool {
-        !matches!(self.state(), ConnectionState::Lost(_))
-    }
-
-    /// How many messages wait in a queue and are not with a consumer.
+    /// How many messages wait in a queue and are not with a consumer: see [`usage`](Connection::usage).
     ///
     /// # Errors
     /// 404 when there is no such queue.
     pub async fn count(&self, queue: &str) -> Result<u64, TransportError> {
-        Ok(self.counts(queue).await?.messages)
+        Ok(self.usage(queue).await?.ready)
     }
-}
 
-/// What a queue holds, and how many consume it. Hints: right after a restart RabbitMQ 3.10 counts too few messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Counts {
-    /// How many messages wait and are not with a consumer.
-    pub messages: u64,
-    /// How many consumers it has, on all connections.
-    pub consumers: u64,
+    /// Whether it can still be used; a blocked one can.
+    pub(crate) fn is_open(&self) -> bool {
+        !matches!(self.state(), ConnectionState::Lost(_))
+    }
 }
 
 /// How a connection is.
@@ -138,6 +148,16 @@ pub enum ConnectionState {
     Blocked(String),
     /// It is gone, for this reason.
     Lost(String),
+}
+
+/// How a queue is used, by the broker's own account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// How many messages wait in it and are not with a consumer.
+    pub ready: u64,
+    /// How many consumers it has. To a quorum queue that is whoever may still settle one of its messages: a consumer that was
+    /// stopped counts until it has settled all. A classic queue forgets it at once.
+    pub consumers: u64,
 }
 
 /// A channel that publishes with confirms, used by one task.

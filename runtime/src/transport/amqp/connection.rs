@@ -6,11 +6,11 @@ use futures_util::{StreamExt, future::BoxFuture};
 use lapin::{ConnectionProperties, Event};
 use tokio::sync::watch;
 
-use super::{Address, consume, declare, dial::dial, error, publish};
+use super::{Address, consume, declare, dial::dial, error, publish, remove};
 use crate::{
     time::Clock,
     topology::{Binding, Topology, TopologyMode},
-    transport::{ACCESS_REFUSED, ConnectionState, ConsumeChannel, Counts, NOT_ALLOWED, PublishChannel, TransportError},
+    transport::{ACCESS_REFUSED, ConnectionState, ConsumeChannel, NOT_ALLOWED, PublishChannel, TransportError, Usage},
 };
 
 /// How long a connection may take to come up. lapin has no limit of its own: a peer that takes the TCP connection and says
@@ -117,8 +117,20 @@ impl super::super::Connection for Connection {
         Box::pin(declare::exclusive(self, bindings))
     }
 
-    fn counts<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<Counts, TransportError>> {
-        Box::pin(declare::counts(self, queue))
+    fn unbind<'a>(&'a self, binding: &'a Binding) -> BoxFuture<'a, Result<(), TransportError>> {
+        Box::pin(remove::unbind(self, binding))
+    }
+
+    fn delete_queue<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<(), TransportError>> {
+        Box::pin(remove::queue(self, queue))
+    }
+
+    fn delete_exchange<'a>(&'a self, exchange: &'a str) -> BoxFuture<'a, Result<(), TransportError>> {
+        Box::pin(remove::exchange(self, exchange))
+    }
+
+    fn usage<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<Usage, TransportError>> {
+        Box::pin(declare::usage(self, queue))
     }
 
     fn publish_channel(&self) -> BoxFuture<'_, Result<Box<dyn PublishChannel>, TransportError>> {

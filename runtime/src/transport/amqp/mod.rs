@@ -7,6 +7,7 @@ mod convert;
 mod declare;
 mod dial;
 mod publish;
+mod remove;
 
 pub(super) use address::Address;
 pub use address::InvalidUrl;
