@@ -32,7 +32,7 @@ pub use event::{
 };
 pub use handler::{Attempt, HandlerError, State};
 pub use macros::{EventSet, event, payload, subscribe, subscriptions};
-pub use publisher::{Publication, PublishAllError, PublishError, Published, Publisher, Unrouted};
+pub use publisher::{Obstacle, Publication, PublishAllError, PublishError, Published, Publisher, Unrouted};
 pub use retry::RetryPolicy;
 pub use service::{
     BuildError, BuiltService, ConnectionHealth, Health, LastError, RunError, Running, Service, ShutdownError,

@@ -79,6 +79,16 @@ impl Connection for Wired {
         })
     }
 
+    fn unblocked(&self) -> BoxFuture<'static, ()> {
+        let (unblocked, lost) = (self.inner.unblocked(), self.lost());
+        Box::pin(async move {
+            tokio::select! {
+                () = unblocked => {}
+                () = lost => {}
+            }
+        })
+    }
+
     fn frame_max(&self) -> usize {
         self.inner.frame_max()
     }

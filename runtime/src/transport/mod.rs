@@ -63,6 +63,9 @@ pub trait Connection: Send + Sync + 'static {
     /// Ends when the connection is lost; at once if it already is.
     fn lost(&self) -> BoxFuture<'static, ()>;
 
+    /// Ends when the broker takes messages from it, at once if it already does; also when it is lost.
+    fn unblocked(&self) -> BoxFuture<'static, ()>;
+
     /// The largest frame that both sides take, in bytes.
     fn frame_max(&self) -> usize;
 

@@ -101,6 +101,14 @@ impl super::super::Connection for Connection {
         })
     }
 
+    fn unblocked(&self) -> BoxFuture<'static, ()> {
+        let mut state = self.state.subscribe();
+        Box::pin(async move {
+            // Without a sender it is gone.
+            let _ = state.wait_for(|state| !matches!(state, ConnectionState::Blocked(_))).await;
+        })
+    }
+
     fn frame_max(&self) -> usize {
         // Zero means no limit in AMQP; RabbitMQ then takes what comes, and we stay within its default.
         match self.inner.configuration().frame_max() {

@@ -112,6 +112,16 @@ impl Connection for MemoryConnection {
         self.0.lost()
     }
 
+    fn unblocked(&self) -> BoxFuture<'static, ()> {
+        let (shared, lost) = (Arc::clone(&self.0.shared), self.0.lost());
+        Box::pin(async move {
+            tokio::select! {
+                () = shared.room() => {}
+                () = lost => {}
+            }
+        })
+    }
+
     fn frame_max(&self) -> usize {
         FRAME_MAX
     }
