@@ -65,6 +65,10 @@ impl Wired {
 }
 
 impl Connection for Wired {
+    fn node(&self) -> String {
+        self.inner.node()
+    }
+
     fn state(&self) -> ConnectionState {
         if self.is_cut() { ConnectionState::Lost(CUT.to_owned()) } else { self.inner.state() }
     }

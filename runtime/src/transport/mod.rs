@@ -60,6 +60,10 @@ pub trait Connection: Send + Sync + 'static {
     /// How it is now.
     fn state(&self) -> ConnectionState;
 
+    /// The node of the broker that it leads to, for logs and health: where a broker has several, or may be reached at several
+    /// places, it tells which one this is.
+    fn node(&self) -> String;
+
     /// Ends when the connection is lost; at once if it already is.
     fn lost(&self) -> BoxFuture<'static, ()>;
 

@@ -98,6 +98,10 @@ impl Drop for MemoryConnection {
 }
 
 impl Connection for MemoryConnection {
+    fn node(&self) -> String {
+        "memory".to_owned()
+    }
+
     fn state(&self) -> ConnectionState {
         match &*self.0.lost.borrow() {
             Some(reason) => ConnectionState::Lost(reason.clone()),
