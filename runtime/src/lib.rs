@@ -35,12 +35,12 @@ pub use macros::{EventSet, event, payload, subscribe, subscriptions};
 pub use publisher::{Publication, PublishAllError, PublishError, Published, Publisher, Unrouted};
 pub use retry::RetryPolicy;
 pub use service::{
-    BuildError, BuiltService, ConnectionHealth, Health, RunError, Running, Service, ShutdownError, StartError,
-    SubscriptionHealth, UndeclaredEvent,
+    BuildError, BuiltService, CompareError, ConnectionHealth, Health, RunError, Running, Service, ShutdownError,
+    StartError, SubscriptionHealth, UndeclaredEvent,
 };
 pub use subscription::{HandlerDef, Registration, Subscription, SubscriptionOptions, Subscriptions, Undecodable};
 pub use time::{Clock, IntoDuration, InvalidDuration, SystemClock};
-pub use topology::{Exchange, ExchangeKind, QueueType, Topology, TopologyMode};
+pub use topology::{Comparison, Difference, Exchange, ExchangeKind, QueueType, Topology, TopologyMode};
 pub use transport::{Broker, amqp::InvalidUrl};
 
 /// The traits that add methods to results.

@@ -2,6 +2,7 @@
 
 mod build;
 mod built;
+mod compare;
 mod error;
 mod health;
 mod plan;
@@ -18,11 +19,12 @@ use crate::{
     publisher::Unrouted,
     subscription::{Subscription, Subscriptions},
     time::{Clock, IntoDuration, InvalidDuration, SystemClock},
-    topology::{Exchange, ExchangeKind, Topology, TopologyMode},
+    topology::{Comparison, Exchange, ExchangeKind, Topology, TopologyMode},
     transport::Broker,
 };
 
 pub use built::BuiltService;
+pub use compare::CompareError;
 pub use error::{BuildError, RunError, ShutdownError, StartError, UndeclaredEvent};
 pub use health::{ConnectionHealth, Health, SubscriptionHealth};
 pub use running::Running;
@@ -288,6 +290,18 @@ impl Service {
     /// Those of [`build`](Self::build), and what the broker refuses.
     pub async fn declare(self) -> Result<(), StartError> {
         self.build()?.declare().await
+    }
+
+    /// Compares what the service needs on the broker with what is there. It creates nothing, consumes nothing, and asks
+    /// once: a broker that cannot be reached is an error, not something to wait for.
+    ///
+    /// AMQP alone tells whether exchanges and queues are there, and the first thing of each that differs. What it cannot
+    /// tell is named in [`Comparison::unchecked`].
+    ///
+    /// # Errors
+    /// Those of [`build`](Self::build), and a broker that cannot be asked; see [`CompareError`].
+    pub async fn compare(self) -> Result<Comparison, CompareError> {
+        self.build()?.compare().await
     }
 
     /// Starts the service beside other things of this process, an HTTP server for example, and returns once it consumes.
