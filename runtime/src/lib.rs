@@ -7,6 +7,11 @@ mod envelope;
 mod event;
 pub mod handler;
 mod macros;
+#[cfg(feature = "management")]
+mod management;
+#[cfg(not(feature = "management"))]
+#[path = "management/without.rs"]
+mod management;
 pub mod observe;
 mod publisher;
 pub mod retry;

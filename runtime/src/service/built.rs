@@ -12,16 +12,19 @@ use super::{RunError, Running, StartError, build::BuiltHandler, running::Parts, 
 use crate::{
     consumer::{Consumer, Runs, Sign},
     event::Events,
+    management::Management,
     publisher::{Jobs, Outgoing, Pipeline, Unrouted},
     time::Clock,
     topology::{Topology, TopologyMode},
-    transport::{Link, Transport},
+    transport::{Link, NOT_FOUND, Transport, TransportError},
 };
 
 /// A service that passed every check that needs no broker: what [`Service::build`](crate::Service::build) gives.
 pub struct BuiltService {
     pub(super) name: String,
     pub(super) transport: Arc<dyn Transport>,
+    /// The broker's management API, where its URL is given.
+    pub(super) management: Option<Arc<Management>>,
     pub(super) topology: Arc<Topology>,
     pub(super) mode: TopologyMode,
     pub(super) unrouted: Unrouted,
@@ -74,7 +77,17 @@ impl BuiltService {
         let refused = |error| StartError::new(&self.name, &self.transport.address(), error);
         let publishing = Arc::new(self.link("publishing", self.mode));
         let consuming = (!self.handlers.is_empty()).then(|| Arc::new(self.link("consuming", self.mode)));
-        publishing.first(false).await.map_err(refused)?;
+        if let Err(error) = publishing.first(false).await {
+            // One thing that is missing; the management API knows whether it is all.
+            if matches!(error, TransportError::Refused { code: NOT_FOUND, .. }) {
+                self.verify().await?;
+            }
+            return Err(refused(error));
+        }
+        if let Err(error) = self.verify().await {
+            publishing.close().await;
+            return Err(error);
+        }
         if let Some(consuming) = &consuming
             && let Err(error) = consuming.first(true).await
         {
@@ -82,6 +95,7 @@ impl BuiltService {
             return Err(refused(error));
         }
         let mut parts = Parts::new(&self, Arc::clone(&publishing), consuming.clone());
+        parts.watch_policies(&self);
         let closing = CancellationToken::new();
         let pipeline =
             Pipeline::new(self.jobs, publishing, self.unrouted, closing.clone(), self.unrouted_count, &self.outgoing);

@@ -2,8 +2,17 @@
 
 mod by_amqp;
 
-use super::{BuildError, BuiltService};
-use crate::{topology::Comparison, transport::TransportError};
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{BuildError, BuiltService, StartError};
+use crate::{
+    management::{Management, ManagementError},
+    topology::{
+        Comparison, TopologyMode,
+        compare::{self, Owner},
+    },
+    transport::TransportError,
+};
 
 /// Why a service's plan could not be compared with what its broker has.
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +61,59 @@ impl BuiltService {
     /// # Errors
     /// The broker or its management API cannot be asked.
     pub async fn compare(&self) -> Result<Comparison, CompareError> {
-        self.compare_by_amqp().await.map_err(|error| self.not_compared(error))
+        match &self.management {
+            Some(management) => self.compare_by(management).await.map_err(|error| CompareError::Management {
+                service: self.name.clone(),
+                management: management.to_string(),
+                reason: error.to_string(),
+            }),
+            None => self.compare_by_amqp().await.map_err(|error| self.not_compared(error)),
+        }
+    }
+
+    pub(super) async fn compare_by(&self, management: &Management) -> Result<Comparison, ManagementError> {
+        let listing = management.list(&self.name, &self.topology).await?;
+        let owner = Owner { service: &self.name, deadlines: &self.deadlines() };
+        Ok(compare::compare(&self.topology, owner, &listing))
+    }
+
+    /// How long the handlers of the work queues may run.
+    pub(super) fn deadlines(&self) -> BTreeMap<String, Duration> {
+        let workers = self.handlers.iter().map(|handler| &handler.worker);
+        workers.map(|worker| (worker.queue.to_string(), worker.timeout)).collect()
+    }
+
+    /// At the start: what [`TopologyMode::Verify`] checks beyond AMQP, where the management API is given. One that cannot be
+    /// reached keeps no service from starting.
+    pub(super) async fn verify(&self) -> Result<(), StartError> {
+        let (TopologyMode::Verify, Some(management)) = (self.mode, &self.management) else { return Ok(()) };
+        let service = &self.name;
+        let comparison = match self.compare_by(management).await {
+            Ok(comparison) => comparison,
+            Err(error) if error.passing => {
+                tracing::warn!(
+                    service,
+                    %management,
+                    %error,
+                    "starting with arguments, bindings and policies unchecked: the management API cannot be read"
+                );
+                return Ok(());
+            }
+            Err(error) => {
+                let (management, reason) = (management.to_string(), error.to_string());
+                return Err(StartError::Management { service: service.clone(), management, reason });
+            }
+        };
+        if comparison.breaking().next().is_some() {
+            return Err(StartError::Differs { service: service.clone(), broker: self.transport.address(), comparison });
+        }
+        for difference in &comparison.differences {
+            tracing::warn!(service, %difference, cure = difference.cure(), "the broker differs from the plan");
+        }
+        for unchecked in &comparison.unchecked {
+            tracing::warn!(service, unchecked, "something of the plan was not checked");
+        }
+        Ok(())
     }
 
     async fn compare_by_amqp(&self) -> Result<Comparison, TransportError> {

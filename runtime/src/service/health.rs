@@ -1,5 +1,7 @@
 //! How a running service is.
 
+use crate::topology::PolicyInTheWay;
+
 /// How a running service is, at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -12,6 +14,13 @@ pub struct Health {
     pub subscriptions: Vec<SubscriptionHealth>,
     /// How many events no queue was bound for, since the start.
     pub unrouted: u64,
+    /// The policies of the broker that are in the way of the service's work queues and their dead letters, as seen in the
+    /// last minute; none are seen without [`Service::management_url`](crate::Service::management_url). Each is a warning in
+    /// the log, too.
+    pub policies: Vec<PolicyInTheWay>,
+    /// The work queues that a length limit has made full, as seen in the last minute by the management API: they refuse
+    /// events and retries.
+    pub full: Vec<String>,
     /// Whether it has begun to stop.
     pub stopping: bool,
 }

@@ -15,7 +15,9 @@ use tokio::{sync::Mutex, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    BuiltService, ConnectionHealth, Health, ShutdownError, SubscriptionHealth, UndeclaredEvent, signal::Signals,
+    BuiltService, ConnectionHealth, Health, ShutdownError, SubscriptionHealth, UndeclaredEvent,
+    policies::{Seen, Sight, Watch},
+    signal::Signals,
 };
 use crate::{
     consumer::{Consumer, ConsumerState, Sign, Stopped, Stuck, Worker},
@@ -46,6 +48,8 @@ pub(super) struct Parts {
     publishing: Arc<Link>,
     consuming: Option<Arc<Link>>,
     unrouted: Arc<AtomicU64>,
+    /// What policies do to its queues.
+    policies: Seen,
     subscriptions: Vec<Shown>,
     /// Begins the shutdown: consumers take no more deliveries.
     pub(super) stopping: CancellationToken,
@@ -81,6 +85,7 @@ impl Parts {
             publishing,
             consuming,
             unrouted: Arc::clone(&built.unrouted_count),
+            policies: Seen::default(),
             subscriptions: Vec::new(),
             stopping: CancellationToken::new(),
             cut: CancellationToken::new(),
@@ -93,6 +98,13 @@ impl Parts {
         self.closing = closing;
         let task = watched(pipeline.run(), "publishing".to_owned(), self.stopping.clone());
         self.tasks.get_mut().publisher = Some(tokio::spawn(task));
+    }
+
+    /// Has policies looked after until the service stops.
+    pub(super) fn watch_policies(&self, built: &BuiltService) {
+        if let Some(watch) = Watch::of(built, self.policies.clone(), self.stopping.clone()) {
+            tokio::spawn(watched(watch.run(), "policies".to_owned(), self.stopping.clone()));
+        }
     }
 
     /// Ends when the shutdown must: the last moment after the grace period or a cut, whichever comes first.
@@ -183,7 +195,10 @@ impl Running {
                 reason: reason.or(why),
             }
         };
+        let Sight { policies, full } = self.parts.policies.read();
         Health {
+            policies,
+            full,
             publishing: connection(&self.parts.publishing),
             consuming: self.parts.consuming.as_ref().map(connection),
             subscriptions: self.parts.subscriptions.iter().map(subscription).collect(),

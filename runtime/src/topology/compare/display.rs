@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::{Comparison, Difference, Object};
+use super::{Comparison, Difference, Object, PolicyInTheWay};
 use crate::topology::{Binding, Destination};
 
 impl Difference {
@@ -27,15 +27,23 @@ impl Difference {
             Self::StaleBinding { retries: true, .. } => {
                 "retries that wait in that ladder come back by it: remove it when they have come, after the longest delay of the old settings".to_owned()
             }
-            Self::StaleQueue { messages: 0, .. } => "remove its bindings and delete it".to_owned(),
+            Self::StaleQueue { consumers: 1.., .. } => {
+                "something consumes it: give the program that does another service name, or stop it; then as for one without consumers".to_owned()
+            }
             Self::StaleQueue { .. } => {
-                "remove its bindings, handle or move its messages (a handler of the old name does), then delete it".to_owned()
+                "remove its bindings, handle or move its messages (a handler of the old name does), and delete it when it is empty".to_owned()
             }
-            Self::Policy(policy) => {
-                let kind = if policy.operator { "operator policy" } else { "policy" };
-                format!("take `{}` out of {kind} `{}`, or have its pattern match no queue of rabbitry's", policy.key, policy.policy)
-            }
+            Self::Policy(policy) => policy.cure(),
         }
+    }
+}
+
+impl PolicyInTheWay {
+    /// What to do about it.
+    #[must_use]
+    pub fn cure(&self) -> String {
+        let kind = if self.operator { "operator policy" } else { "policy" };
+        format!("take `{}` out of {kind} `{}`, or have its pattern leave {} out", self.key, self.policy, self.object)
     }
 }
 
@@ -65,6 +73,7 @@ impl fmt::Display for Difference {
             }
             Self::StaleBinding { binding, .. } => write!(f, "{} is not in the plan", Told(binding)),
             Self::StaleQueue { queue, messages, consumers, bindings } => {
+                let messages = messages.map_or_else(|| "not counted".to_owned(), |messages| messages.to_string());
                 write!(f, "queue `{queue}` is not in the plan (messages: {messages}, consumers: {consumers}")?;
                 for binding in bindings {
                     write!(f, "; bound to `{}` by `{}`", binding.source, binding.routing_key)?;

@@ -1,10 +1,15 @@
 //! What differs between a plan and a broker: values, and the judgement over what a broker was seen to have.
 
 mod display;
+mod judge;
+pub(crate) mod listing;
+pub(crate) mod policies;
 pub(crate) mod refusal;
 
 use serde::{Serialize, Serializer};
 use serde_json::Value;
+
+pub(crate) use judge::{Owner, compare};
 
 use super::Binding;
 
@@ -63,11 +68,11 @@ pub enum Difference {
     StaleQueue {
         /// Its name.
         queue: String,
-        /// How many messages are in it.
-        messages: u64,
+        /// How many messages are in it, as the broker counted some seconds ago; `None` if it has not counted.
+        messages: Option<u64>,
         /// How many consumers it has: some mean that another program uses it.
         consumers: u64,
-        /// What still leads to it.
+        /// What still leads to it, but for bindings with arguments that a plan cannot have.
         bindings: Vec<Binding>,
     },
     /// A policy sets what the plan relies on being otherwise.
@@ -85,7 +90,7 @@ pub enum Object {
 }
 
 /// What a policy of the broker's does to an exchange or a queue of the plan.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct PolicyInTheWay {
     /// What it applies to.

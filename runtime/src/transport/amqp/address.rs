@@ -7,7 +7,7 @@ use lapin::uri::{AMQPScheme, AMQPUri};
 
 use crate::{
     time::Clock,
-    transport::{Connection, Transport, TransportError},
+    transport::{Connection, Login, Transport, TransportError},
 };
 
 /// How often each side proves that it lives, in seconds, unless the URL says otherwise.
@@ -65,6 +65,12 @@ impl Address {
         }
         uri.query.heartbeat.get_or_insert(HEARTBEAT);
         Ok(Self(uri))
+    }
+
+    /// Who we are to the broker.
+    pub(in crate::transport) fn login(&self) -> Login {
+        let (user, vhost) = (&self.0.authority.userinfo, self.0.vhost.clone());
+        Login { user: user.username.clone(), password: user.password.clone(), vhost }
     }
 
     pub(super) fn uri(&self) -> AMQPUri {
