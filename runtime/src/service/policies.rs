@@ -69,7 +69,7 @@ impl Watch {
         let deadlines = built.deadlines();
         let Some(management) = &built.management else {
             for (queue, deadline) in deadlines.iter().filter(|(_, deadline)| **deadline >= BROKER_DEADLINE) {
-                warn_of_deadline(&built.name, queue, *deadline);
+                warn_of_deadline(&built.name, queue, *deadline, BROKER_DEADLINE);
             }
             return None;
         };
@@ -137,16 +137,21 @@ impl Watch {
         policies::on_queue(&self.plan, queue, listed, self.deadlines.get(&queue.name).copied())
     }
 
-    /// Warns, once, of handlers that may run longer than RabbitMQ's own default, where no policy says otherwise. What a policy
-    /// says is judged with the others.
+    /// Warns, once, of handlers that may run longer than RabbitMQ waits by its own default, or by an argument of a queue that
+    /// was there. What a policy says is judged with the others.
     fn check_deadlines(&mut self, queues: &[(String, ListedQueue)]) {
         for (name, deadline) in &self.deadlines {
             let listed = queues.iter().find(|(listed, _)| listed == name).map(|(_, queue)| queue);
-            let said = listed.is_some_and(|queue| {
-                queue.policy("consumer-timeout").is_some() || queue.arguments.contains_key("x-consumer-timeout")
-            });
-            if *deadline >= BROKER_DEADLINE && !said && self.warned.insert(name.clone()) {
-                warn_of_deadline(&self.service, name, *deadline);
+            let argument = listed.and_then(|queue| queue.number("x-consumer-timeout"));
+            let argument =
+                argument.and_then(|milliseconds| u64::try_from(milliseconds).ok()).map(Duration::from_millis);
+            let timeout = match argument {
+                Some(timeout) => timeout,
+                None if listed.is_some_and(|queue| queue.policy("consumer-timeout").is_some()) => continue,
+                None => BROKER_DEADLINE,
+            };
+            if *deadline >= timeout && self.warned.insert(name.clone()) {
+                warn_of_deadline(&self.service, name, *deadline, timeout);
             }
         }
     }
@@ -182,12 +187,12 @@ fn tell(service: &str, before: &Sight, now: &Sight) {
     }
 }
 
-fn warn_of_deadline(service: &str, queue: &str, deadline: Duration) {
+fn warn_of_deadline(service: &str, queue: &str, deadline: Duration, timeout: Duration) {
     tracing::warn!(
         service,
         queue,
         timeout = %humantime::format_duration(deadline),
-        "the handler may run as long as RabbitMQ waits for an acknowledgement, unless consumer_timeout says otherwise ({} min): RabbitMQ then closes the channel, and all events in hand come again; set a shorter `timeout`",
-        BROKER_DEADLINE.as_secs() / 60
+        broker = %humantime::format_duration(timeout),
+        "the handler may run longer than RabbitMQ waits for an acknowledgement, unless its consumer_timeout is set otherwise: it then closes the channel, and all events in hand come again; set a shorter `timeout`"
     );
 }

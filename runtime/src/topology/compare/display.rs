@@ -15,6 +15,9 @@ impl Difference {
             Self::Missing { .. } | Self::MissingBinding { .. } => {
                 "create it: `Service::declare`, or start with TopologyMode::Declare".to_owned()
             }
+            Self::Unequal { .. } if !self.breaks() => {
+                "it changes no promise and may stay, but where RabbitMQ compares it, it refuses the plan to TopologyMode::Declare: then use Verify".to_owned()
+            }
             Self::Unequal { object: Object::Exchange(_), .. } => {
                 "the exchange cannot be changed: give the plan another exchange, or delete this one when nothing publishes to it, and declare".to_owned()
             }
@@ -69,7 +72,11 @@ impl fmt::Display for Difference {
             Self::Missing { object } => write!(f, "{object} is missing"),
             Self::MissingBinding { binding } => write!(f, "{} is missing", Told(binding)),
             Self::Unequal { object, field, ours, theirs } => {
-                write!(f, "{object}: {field} is {}, the plan has {}", Shown(theirs.as_ref()), Shown(ours.as_ref()))
+                write!(f, "{object}: {field} is {}, ", Shown(theirs.as_ref()))?;
+                match ours {
+                    Some(_) => write!(f, "the plan has {}", Shown(ours.as_ref())),
+                    None => f.write_str("the plan does not set it"),
+                }
             }
             Self::StaleBinding { binding, .. } => write!(f, "{} is not in the plan", Told(binding)),
             Self::StaleQueue { queue, messages, consumers, bindings } => {

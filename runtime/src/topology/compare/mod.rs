@@ -106,6 +106,8 @@ pub struct PolicyInTheWay {
     /// What it does to the service: a sentence.
     pub effect: String,
     /// Whether it breaks what is promised, and does not only limit it.
+    // As JSON it stands with the difference, as every difference's does.
+    #[serde(skip)]
     pub breaks: bool,
 }
 
@@ -169,3 +171,6 @@ fn told<S: Serializer>(differences: &[Difference], serializer: S) -> Result<S::O
         cure: difference.cure(),
     }))
 }
+
+#[cfg(test)]
+mod tests;

@@ -57,8 +57,10 @@ pub(crate) fn on_queue(
 
 /// The policies that are in the way of an exchange of the plan.
 pub(super) fn on_exchange(name: &str, listed: &ListedExchange) -> Vec<PolicyInTheWay> {
+    // Those of rabbitry's own that have none need none.
+    let events = |policy: &&ListedPolicy| !listed.arguments.contains_key(&policy.key) && !name.starts_with("rabbitry.");
     let found = listed.policies.iter().filter(|policy| policy.key == "alternate-exchange");
-    let found = found.filter(|policy| !listed.arguments.contains_key(&policy.key)).map(|policy| {
+    let found = found.filter(events).map(|policy| {
         let effect = "an event that no queue is bound for goes there, and is neither counted as unrouted nor an error";
         in_the_way(Object::Exchange(name.to_owned()), policy, effect.to_owned(), false)
     });
@@ -122,7 +124,7 @@ fn length(role: Role, queue: &ListedQueue, policy: &ListedPolicy, limit: i64) ->
         }
         Role::Ladder | Role::Unwanted => ("the oldest leave it too early", false),
     };
-    Some((format!("with {limit} {unit} in it {what}"), breaks))
+    Some((format!("at {limit} {unit} {what}"), breaks))
 }
 
 fn time_to_live(role: Role, queue: &ListedQueue, milliseconds: i64) -> Option<(String, bool)> {
@@ -155,7 +157,7 @@ fn delivery_limit(role: Role, queue: &ListedQueue, limit: i64) -> Option<(String
     }
     let often = if limit < 0 {
         // Unlimited to 4.0, which then takes the queue's own.
-        "with RabbitMQ before 4.0 once".to_owned()
+        "once, on RabbitMQ before 4.0,".to_owned()
     } else {
         format!("more than {limit} times")
     };
