@@ -7,6 +7,11 @@ mod envelope;
 mod event;
 pub mod handler;
 mod macros;
+#[cfg(feature = "management")]
+mod management;
+#[cfg(not(feature = "management"))]
+#[path = "management/without.rs"]
+mod management;
 pub mod observe;
 mod publisher;
 pub mod retry;
@@ -35,12 +40,12 @@ pub use macros::{EventSet, event, payload, subscribe, subscriptions};
 pub use publisher::{Obstacle, Publication, PublishAllError, PublishError, Published, Publisher, Unrouted};
 pub use retry::RetryPolicy;
 pub use service::{
-    BuildError, BuiltService, ConnectionHealth, Health, LastError, RunError, Running, Service, ShutdownError,
-    StartError, Status, SubscriptionHealth, UndeclaredEvent,
+    BuildError, BuiltService, CompareError, ConnectionHealth, Health, LastError, RunError, Running, Service,
+    ShutdownError, StartError, Status, SubscriptionHealth, UndeclaredEvent,
 };
 pub use subscription::{HandlerDef, Registration, Subscription, SubscriptionOptions, Subscriptions, Undecodable};
 pub use time::{Clock, IntoDuration, InvalidDuration, SystemClock};
-pub use topology::{Exchange, ExchangeKind, QueueType, Topology, TopologyMode};
+pub use topology::{Comparison, Difference, Exchange, ExchangeKind, QueueType, Topology, TopologyMode};
 pub use transport::{Broker, Lifecycle, amqp::InvalidUrl};
 
 /// The traits that add methods to results.

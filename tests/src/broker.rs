@@ -64,6 +64,12 @@ impl Node {
         script(&["thaw", &self.name]).await;
     }
 
+    /// Where its management API is.
+    #[must_use]
+    pub fn management(&self) -> &str {
+        &self.management
+    }
+
     /// Runs `rabbitmqctl` with these arguments and returns what it prints.
     pub async fn ctl(&self, arguments: &[&str]) -> String {
         script(&[&["ctl", &self.name], arguments].concat()).await
@@ -157,6 +163,32 @@ impl TestBroker {
     /// Removes a user, who would outlive the virtual host.
     pub async fn remove_user(&self, name: &str) {
         self.node.ctl(&["-q", "delete_user", name]).await;
+    }
+
+    /// Gives a user a tag, `management` for one who may use the management API.
+    pub async fn tag_user(&self, name: &str, tag: &str) {
+        self.node.ctl(&["-q", "set_user_tags", name, tag]).await;
+    }
+
+    /// Sets a policy for the queues of this virtual host.
+    pub async fn set_policy(&self, name: &str, pattern: &str, definition: &serde_json::Value) {
+        self.set("set_policy", name, pattern, definition).await;
+    }
+
+    /// The same, as the operator.
+    pub async fn set_operator_policy(&self, name: &str, pattern: &str, definition: &serde_json::Value) {
+        self.set("set_operator_policy", name, pattern, definition).await;
+    }
+
+    async fn set(&self, command: &str, name: &str, pattern: &str, definition: &serde_json::Value) {
+        let definition = definition.to_string();
+        let arguments = ["-q", command, "-p", &self.vhost, "--apply-to", "queues", name, pattern, &definition];
+        self.node.ctl(&arguments).await;
+    }
+
+    /// Takes a policy away.
+    pub async fn clear_policy(&self, name: &str) {
+        self.node.ctl(&["-q", "clear_policy", "-p", &self.vhost, name]).await;
     }
 
     /// A plain AMQP client.

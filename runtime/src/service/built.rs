@@ -13,16 +13,19 @@ use super::{RunError, Running, StartError, build::BuiltHandler, running::Parts, 
 use crate::{
     consumer::{Consumer, Runs, Sign},
     event::Events,
+    management::Management,
     publisher::{Jobs, Outgoing, Pipeline, Unrouted},
     time::Clock,
     topology::{Topology, TopologyMode, undeliverable},
-    transport::{Link, Subject, Transport, TransportError},
+    transport::{Link, NOT_FOUND, Subject, Transport, TransportError},
 };
 
 /// A service that passed every check that needs no broker: what [`Service::build`](crate::Service::build) gives.
 pub struct BuiltService {
     pub(super) name: String,
     pub(super) transport: Arc<dyn Transport>,
+    /// The broker's management API, where its URL is given.
+    pub(super) management: Option<Arc<Management>>,
     pub(super) topology: Arc<Topology>,
     pub(super) mode: TopologyMode,
     pub(super) unrouted: Unrouted,
@@ -76,7 +79,17 @@ impl BuiltService {
     async fn begin(self, start: &mut Start) -> Result<Running, StartError> {
         let publishing = Arc::new(self.link("publishing", self.mode));
         let consuming = (!self.handlers.is_empty()).then(|| Arc::new(self.link("consuming", self.mode)));
-        start.first(&publishing, false).await?;
+        if let Err(error) = start.first(&publishing, false).await {
+            // One thing that is missing; the management API knows whether it is all.
+            if matches!(error, StartError::Refused { code: NOT_FOUND, .. }) {
+                self.verify().await?;
+            }
+            return Err(error);
+        }
+        if let Err(error) = self.verify().await {
+            publishing.close().await;
+            return Err(error);
+        }
         if let Some(consuming) = &consuming
             && let Err(error) = start.first(consuming, true).await
         {
@@ -84,6 +97,7 @@ impl BuiltService {
             return Err(error);
         }
         let mut parts = Parts::new(&self, Arc::clone(&publishing), consuming.clone());
+        parts.watch_policies(&self);
         let closing = CancellationToken::new();
         let pipeline =
             Pipeline::new(self.jobs, publishing, self.unrouted, closing.clone(), self.unrouted_count, &self.outgoing);

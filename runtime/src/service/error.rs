@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use crate::{handler::MissingResource, transport::TransportError, transport::amqp::InvalidUrl};
+use crate::{
+    handler::MissingResource,
+    topology::Comparison,
+    transport::{TransportError, amqp::InvalidUrl},
+};
 
 /// Why a service cannot be built: found before any I/O.
 #[derive(Debug, thiserror::Error)]
@@ -131,6 +135,26 @@ pub enum StartError {
         /// [`Service::start_timeout`](crate::Service::start_timeout).
         waited: Duration,
         /// What went wrong last.
+        reason: String,
+    },
+    /// With [`TopologyMode::Verify`](crate::TopologyMode::Verify) and the management API: what is there breaks the plan.
+    #[error("service `{service}` cannot start: RabbitMQ at {broker} differs from its plan:\n{comparison}")]
+    Differs {
+        /// The service's name.
+        service: String,
+        /// The broker's address, without the password.
+        broker: String,
+        /// All differences; the ones that break something are [`Comparison::breaking`].
+        comparison: Comparison,
+    },
+    /// With [`TopologyMode::Verify`](crate::TopologyMode::Verify): the management API says no, for a reason that does not pass.
+    #[error("service `{service}` cannot start: the management API at {management}: {reason}")]
+    Management {
+        /// The service's name.
+        service: String,
+        /// Where it is, without the password.
+        management: String,
+        /// What happened, and what to do.
         reason: String,
     },
     /// The connection was lost while starting.

@@ -2,7 +2,10 @@
 
 use std::time::SystemTime;
 
-use crate::{topology::undeliverable, transport::Lifecycle};
+use crate::{
+    topology::{PolicyInTheWay, undeliverable},
+    transport::Lifecycle,
+};
 
 /// How a running service is, at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +25,13 @@ pub struct Health {
     /// How many dead letters of a subscription, and how many undeliverable messages, are too many: see
     /// [`Service::dead_letter_limit`](crate::Service::dead_letter_limit).
     pub dead_letter_limit: u64,
+    /// The policies of the broker that are in the way of the service's work queues and their dead letters, as seen in the
+    /// last minute; none are seen without [`Service::management_url`](crate::Service::management_url). Each is a warning in
+    /// the log, too.
+    pub policies: Vec<PolicyInTheWay>,
+    /// The work queues that a length limit has made full, as seen in the last minute by the management API: they refuse
+    /// events and retries.
+    pub full: Vec<String>,
     /// Whether it has begun to stop.
     pub stopping: bool,
 }

@@ -2,9 +2,11 @@
 
 mod build;
 mod built;
+mod compare;
 mod error;
 mod health;
 mod plan;
+mod policies;
 mod running;
 mod signal;
 mod watch;
@@ -20,11 +22,12 @@ use crate::{
     publisher::Unrouted,
     subscription::{Subscription, Subscriptions},
     time::{Clock, IntoDuration, InvalidDuration, SystemClock},
-    topology::{Exchange, ExchangeKind, Topology, TopologyMode},
+    topology::{Comparison, Exchange, ExchangeKind, Topology, TopologyMode},
     transport::Broker,
 };
 
 pub use built::BuiltService;
+pub use compare::CompareError;
 pub use error::{BuildError, RunError, ShutdownError, StartError, UndeclaredEvent};
 pub use health::{ConnectionHealth, Health, LastError, Status, SubscriptionHealth};
 pub use running::Running;
@@ -73,6 +76,7 @@ pub(crate) const DEAD_LETTER_LIMIT: u64 = 1000;
 /// | [`delays`](Self::delays) | `rabbitry.v1.delay` |
 /// | [`schedules_up_to`](Self::schedules_up_to) | as long as the longest retry |
 /// | [`topology_mode`](Self::topology_mode) | [`TopologyMode::Declare`] |
+/// | [`management_url`](Self::management_url) | none |
 /// | [`unrouted`](Self::unrouted) | [`Unrouted::Warn`] |
 /// | [`body_limit`](Self::body_limit) | 16 MiB |
 /// | [`publish_window`](Self::publish_window) | 1024 events |
@@ -95,6 +99,7 @@ pub struct Service {
     delays: Option<String>,
     schedules_up_to: Option<Result<Duration, InvalidDuration>>,
     topology_mode: TopologyMode,
+    management_url: Option<String>,
     unrouted: Unrouted,
     body_limit: usize,
     publish_window: usize,
@@ -125,6 +130,7 @@ impl Service {
             delays: None,
             schedules_up_to: None,
             topology_mode: TopologyMode::default(),
+            management_url: None,
             unrouted: Unrouted::default(),
             body_limit: BODY_LIMIT,
             publish_window: PUBLISH_WINDOW,
@@ -223,6 +229,19 @@ impl Service {
         self
     }
 
+    /// Where RabbitMQ's management API is: `http://user:password@host:15672`, or `https://…` with the feature `tls`. Needs the
+    /// feature `management`. Default: none.
+    ///
+    /// It is only read: by [`compare`](Self::compare), at the start with [`TopologyMode::Verify`], and once a minute for the
+    /// policies of the service's queues, see [`Health::policies`]. The virtual host is that of the broker's URL, and so are
+    /// the credentials where this URL has none. The user needs RabbitMQ's tag `management` and a permission in the virtual
+    /// host, which may be an empty one.
+    #[must_use]
+    pub fn management_url(mut self, url: impl Into<String>) -> Self {
+        self.management_url = Some(url.into());
+        self
+    }
+
     /// What happens to an event that no queue is bound for. Default: a warning.
     #[must_use]
     pub fn unrouted(mut self, unrouted: Unrouted) -> Self {
@@ -318,6 +337,34 @@ impl Service {
     /// Those of [`build`](Self::build), and what the broker refuses.
     pub async fn declare(self) -> Result<(), StartError> {
         self.build()?.declare().await
+    }
+
+    /// Compares what the service needs on the broker with what is there. It creates nothing, consumes nothing, and asks
+    /// once: a broker that cannot be reached is an error, not something to wait for.
+    ///
+    /// AMQP alone tells whether exchanges and queues are there, and the first thing of each that differs. With
+    /// [`management_url`](Self::management_url) all of it is compared: arguments, bindings, policies, and what a renamed or
+    /// removed handler left. What could not be checked is named in [`Comparison::unchecked`].
+    ///
+    /// ```no_run
+    /// # async fn compare() -> Result<(), Box<dyn std::error::Error>> {
+    /// use rabbitry::{AnyEvent, Service};
+    ///
+    /// let audit = Service::new("audit")
+    ///     .broker("amqp://audit:secret@rabbit/shop")
+    ///     .management_url("http://rabbit:15672")
+    ///     .subscribe("order.*", |event: AnyEvent| async move { println!("{}", event.name()) });
+    /// let comparison = audit.compare().await?;
+    /// print!("{comparison}");
+    /// assert_eq!(comparison.breaking().count(), 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`build`](Self::build), and a broker that cannot be asked; see [`CompareError`].
+    pub async fn compare(self) -> Result<Comparison, CompareError> {
+        self.build()?.compare().await
     }
 
     /// Starts the service beside other things of this process, an HTTP server for example, and returns once it consumes.

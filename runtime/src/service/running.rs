@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     BuiltService, ConnectionHealth, Health, ShutdownError, UndeclaredEvent,
+    policies::{self, Seen, Sight},
     signal::Signals,
     watch::{Counted, Dog, Watch},
     watched::{Count, Watched, last_error},
@@ -52,6 +53,8 @@ pub(super) struct Parts {
     unrouted: Arc<AtomicU64>,
     undeliverable: Arc<Count>,
     dead_letter_limit: u64,
+    /// What policies do to its queues.
+    policies: Seen,
     subscriptions: Vec<Arc<Watched>>,
     /// Begins the shutdown: consumers take no more deliveries.
     pub(super) stopping: CancellationToken,
@@ -81,6 +84,7 @@ impl Parts {
             unrouted: Arc::clone(&built.unrouted_count),
             undeliverable: Arc::default(),
             dead_letter_limit: built.dead_letter_limit,
+            policies: Seen::default(),
             subscriptions: Vec::new(),
             stopping: CancellationToken::new(),
             cut: CancellationToken::new(),
@@ -93,6 +97,13 @@ impl Parts {
         self.closing = closing;
         let task = watched(pipeline.run(), "publishing".to_owned(), self.stopping.clone());
         self.tasks.get_mut().publisher = Some(tokio::spawn(task));
+    }
+
+    /// Has policies looked after until the service stops.
+    pub(super) fn watch_policies(&self, built: &BuiltService) {
+        if let Some(watch) = policies::Watch::of(built, self.policies.clone(), self.stopping.clone()) {
+            tokio::spawn(watched(watch.run(), "policies".to_owned(), self.stopping.clone()));
+        }
     }
 
     /// Ends when the shutdown must: the last moment after the grace period or a cut, whichever comes first.
@@ -190,7 +201,10 @@ impl Running {
     /// How the service is now.
     #[must_use]
     pub fn health(&self) -> Health {
+        let Sight { policies, full } = self.parts.policies.read();
         Health {
+            policies,
+            full,
             publishing: connection(&self.parts.publishing),
             consuming: self.parts.consuming.as_deref().map(connection),
             subscriptions: self.parts.subscriptions.iter().map(|watched| watched.health()).collect(),

@@ -54,6 +54,14 @@ pub(crate) fn dead_letter_queue(queue: &str) -> String {
     format!("{queue}.dead")
 }
 
+impl Topology {
+    /// Whether a queue of the plan is one that a handler consumes: those alone have dead letters.
+    pub(crate) fn is_work_queue(&self, name: &str) -> bool {
+        let dead = dead_letter_queue(name);
+        self.queues.iter().any(|queue| queue.name == dead)
+    }
+}
+
 /// Where what can't be delivered goes: the alternate exchange of all exchanges of ours, and its queue.
 pub(crate) fn undeliverable() -> String {
     format!("{SHARED}.undeliverable")

@@ -24,6 +24,7 @@ use futures_util::future::BoxFuture;
 
 pub(crate) use backoff::Backoff;
 pub use broker::Broker;
+pub(crate) use broker::Login;
 pub use error::TransportError;
 pub(crate) use error::{ACCESS_REFUSED, NOT_ALLOWED, NOT_FOUND, PRECONDITION_FAILED};
 pub use lifecycle::Lifecycle;

@@ -14,7 +14,7 @@ use lapin::uri::{AMQPScheme, AMQPUri};
 
 use crate::{
     time::Clock,
-    transport::{Connection, Transport, TransportError},
+    transport::{Connection, Login, Transport, TransportError},
 };
 
 /// How often each side proves that it lives, in seconds, unless the URL says otherwise.
@@ -88,6 +88,15 @@ impl Address {
         let first = self.next.fetch_add(1, Ordering::Relaxed) % self.nodes.len().max(1);
         self.nodes.iter().cycle().skip(first).take(self.nodes.len())
     }
+
+    /// Who we are to the broker: the same on each node.
+    pub(in crate::transport) fn login(&self) -> Login {
+        let login = |node: &AMQPUri| {
+            let user = &node.authority.userinfo;
+            Login { user: user.username.clone(), password: user.password.clone(), vhost: node.vhost.clone() }
+        };
+        self.nodes.first().map(login).unwrap_or_default()
+    }
 }
 
 /// Reads the URL of one host.
@@ -103,9 +112,8 @@ fn node(host: &str, url: &str) -> Result<AMQPUri, InvalidUrl> {
         return Err(invalid("the hosts of a cluster have commas between them, and nothing else"));
     }
     // The parser's own text may repeat the URL.
-    let mut uri: AMQPUri = url
-        .parse()
-        .map_err(|_| invalid("it cannot be parsed; escape special characters, `/` in a password is %2f"))?;
+    let mut uri: AMQPUri =
+        url.parse().map_err(|_| invalid("it cannot be parsed; escape special characters, `/` in a password is %2f"))?;
     let short = |text: &str| text.len() <= 255;
     if !short(&uri.vhost) || !short(&uri.authority.userinfo.username) {
         return Err(invalid("its virtual host or user is longer than 255 bytes"));
