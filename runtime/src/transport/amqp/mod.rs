@@ -6,6 +6,7 @@ mod consume;
 mod convert;
 mod declare;
 mod dial;
+mod guard;
 mod publish;
 
 pub(super) use address::Address;
