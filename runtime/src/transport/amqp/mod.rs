@@ -12,6 +12,8 @@ mod publish;
 pub(super) use address::Address;
 pub use address::InvalidUrl;
 use connection::Connection;
+#[cfg(fuzzing)]
+pub(crate) use guard::fuzz;
 
 use super::TransportError;
 

@@ -5,6 +5,8 @@
 
 mod content;
 mod frames;
+#[cfg(fuzzing)]
+pub(crate) mod fuzz;
 mod kit;
 #[cfg(test)]
 mod tests;
