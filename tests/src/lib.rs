@@ -5,6 +5,7 @@
 mod books;
 mod broker;
 mod cargo;
+pub mod chaos;
 mod child;
 mod client;
 mod clock;
