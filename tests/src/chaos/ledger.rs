@@ -145,11 +145,6 @@ impl Ledger {
         }
     }
 
-    /// How many events were published by the sources, or died with their publisher in that moment.
-    pub(crate) fn published(&self) -> usize {
-        self.entries.values().filter(|entry| entry.sent).count()
-    }
-
     /// The events that must be somewhere, and why.
     fn owed(&self) -> BTreeMap<String, String> {
         let mut owed = BTreeMap::new();

@@ -80,11 +80,6 @@ impl Kind {
         }
     }
 
-    /// Whether it deletes something that was declared before, and will be again.
-    pub(crate) fn deletes(self) -> bool {
-        matches!(self, Self::DeleteWorkQueue | Self::DeleteLevel | Self::DeleteDeadLetters)
-    }
-
     /// Whether it ends a process, which may happen while something else is broken.
     fn ends_a_process(self) -> bool {
         matches!(self, Self::KillConsumer | Self::KillProducer)

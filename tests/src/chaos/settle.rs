@@ -67,6 +67,7 @@ impl Run<'_> {
     /// The rest of the events, the end of all processes, and the verdict.
     pub(super) async fn finish(mut self) -> Report {
         self.publish_the_rest().await;
+        self.traffic.disconnect();
         for source in &mut self.sources {
             let who = source.who();
             let status = source.finish().await;

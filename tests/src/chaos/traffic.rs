@@ -51,6 +51,11 @@ impl Traffic {
         lock(&self.state).sources[source] = Some(events);
     }
 
+    /// Lets go of all sources, which end once nobody can hand them anything.
+    pub(crate) fn disconnect(&self) {
+        lock(&self.state).sources.fill(None);
+    }
+
     /// Adds events to be handed out.
     pub(crate) fn add(&self, events: usize) {
         lock(&self.state).left += events as f64;
