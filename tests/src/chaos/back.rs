@@ -7,7 +7,7 @@ use lapin::{
     options::{BasicPublishOptions, ConfirmSelectOptions},
 };
 
-use super::{events::PROBE, run::Run};
+use super::{events::PROBE, process::Process, run::Run};
 
 /// The handlers of a sink with the events that they take; the queue is `sink.{handler}`.
 pub(super) const HANDLERS: [(&str, &str); 3] = [("take", "order"), ("ship", "shipment"), ("remind", "reminder")];
@@ -78,10 +78,8 @@ impl Run<'_> {
     /// moment, and each producer was told that something is confirmed that it published after it.
     pub(super) async fn back(&mut self, since: Instant) -> Back {
         let first = self.prober.last + 1;
-        let (sinks, sources): (Vec<_>, Vec<_>) = (
-            self.sinks.iter().map(|sink| sink.who()).collect(),
-            self.sources.iter().map(|source| source.who()).collect(),
-        );
+        let (sinks, sources): (Vec<_>, Vec<_>) =
+            (self.sinks.iter().map(Process::who).collect(), self.sources.iter().map(Process::who).collect());
         let mut back = Back::default();
         let mut asked: Option<Instant> = None;
         loop {

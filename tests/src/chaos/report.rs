@@ -59,6 +59,18 @@ impl Report {
         self.lost.len()
     }
 
+    /// How many other things are wrong.
+    #[must_use]
+    pub fn wrongs(&self) -> usize {
+        self.wrongs.len()
+    }
+
+    /// How many faults of a kind there were.
+    #[must_use]
+    pub fn faults(&self, kind: Kind) -> usize {
+        self.faults.get(&kind).copied().unwrap_or_default()
+    }
+
     pub(super) fn wrong(&mut self, what: String) {
         println!("            WRONG: {what}");
         self.wrongs.push(what);

@@ -22,7 +22,8 @@ pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 #[must_use]
 pub fn role() -> Option<ExitCode> {
     let role = std::env::var(ROLE).ok()?;
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,lapin=off,rabbitry::consumer::tell=off"));
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new("info,lapin=off,rabbitry::consumer::tell=off"));
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(io::stderr).init();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
     let ended = match role.as_str() {
