@@ -186,6 +186,28 @@ async fn a_subscription_that_stays_away_is_said_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_alarm_is_said_and_its_end_too() {
+    let lines = Lines::listen();
+    let node = Node::private("alarmed", &[]).await;
+    let broker = TestBroker::on(&node).await;
+    let seen = Record::default();
+    let running = broker.start(Service::new("waits").publishes::<AnyEvent>().subscribe("order", note(&seen))).await;
+    node.ctl(&["set_vm_memory_high_watermark", "absolute", "1MB"]).await;
+    let publisher = any(&running);
+    let waiting = tokio::spawn(async move { publish_numbers(&publisher, "order", 0..10).await });
+    lines.wait_for(&["WARN", "waits", "takes nothing from publishers", "low on memory"]).await;
+    assert_eq!(running.health().status(), Status::Unhealthy);
+    let problems = running.health().problems();
+    assert!(problems.iter().any(|problem| problem.contains("low on memory")), "{problems:?}");
+    node.ctl(&["set_vm_memory_high_watermark", "absolute", "2GB"]).await;
+    lines.wait_for(&["INFO", "waits", "takes from publishers again", "after="]).await;
+    within("the events that waited", waiting).await.unwrap();
+    seen.wait_for_all(0..10).await;
+    assert_eq!(lines.with(&["waits", "takes nothing from publishers"]).len(), 1);
+    stop(running).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_handler_that_holds_its_thread_is_named() {
     let lines = Lines::listen();
     let (open, gate) = mpsc::channel::<()>();

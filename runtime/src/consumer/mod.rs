@@ -87,7 +87,7 @@ impl Consumer {
         let (mut backoff, mut wait, mut loss) = (Backoff::default(), Duration::ZERO, Loss::Own);
         let stopped = loop {
             let Some(subscribed) = self.subscribe(prefetch, wait).await else { break self.finish().await };
-            self.sign.life().running(loss);
+            self.sign.life().running(loss, None);
             let since = self.worker.clock.now();
             match self.serve(subscribed.channel, prefetch).await {
                 Ok(stopped) => break stopped,

@@ -202,7 +202,7 @@ impl Start {
             biased;
             connected = link.first(declared) => connected,
             () = &mut self.over => {
-                let reason = link.state().0.last_error.map(|(_, error)| error.to_string());
+                let reason = link.life().last_error.map(|(_, error)| error.to_string());
                 return Err(self.unreachable(reason.unwrap_or_else(|| "no answer yet".to_owned())));
             }
         };

@@ -56,6 +56,8 @@ pub struct ConnectionHealth {
     pub state: Lifecycle,
     /// Since when.
     pub since: SystemTime,
+    /// The node that it leads to, while it works: host and port, without a password.
+    pub node: Option<String>,
     /// Why the broker takes nothing from it at the moment: a memory or disk alarm.
     pub blocked: Option<String>,
     /// What went wrong last; it may be long over.

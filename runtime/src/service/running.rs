@@ -135,6 +135,8 @@ impl Parts {
         let watch = Watch {
             service: self.name.clone(),
             clock: Arc::clone(&self.clock),
+            publishing: Arc::clone(&self.publishing),
+            blocked: None,
             link: Arc::clone(self.consuming.as_ref().unwrap_or(&self.publishing)),
             subscriptions: self.subscriptions.iter().map(|watched| Dog::new(watched, now)).collect(),
             undeliverable: parks.then(|| Counted::new(undeliverable(), &self.undeliverable)),
@@ -147,15 +149,16 @@ impl Parts {
 
 /// How a connection is. It may be gone before its next user finds out.
 fn connection(link: &Link) -> ConnectionHealth {
-    let (shown, state) = link.state();
+    let (shown, newest) = (link.life(), link.newest());
     let last_error = last_error(&shown);
-    let mut health = ConnectionHealth { state: shown.state, since: shown.since, blocked: None, last_error };
-    match state {
-        ConnectionState::Blocked(reason) => health.blocked = Some(reason),
-        ConnectionState::Lost(_) if shown.state == Lifecycle::Running => health.state = Lifecycle::Recovering,
-        ConnectionState::Lost(_) | ConnectionState::Open => {}
+    let (mut state, mut blocked) = (shown.state, None);
+    match newest.as_ref().map(|connection| connection.state()) {
+        Some(ConnectionState::Blocked(reason)) => blocked = Some(reason),
+        Some(ConnectionState::Lost(_)) | None if state == Lifecycle::Running => state = Lifecycle::Recovering,
+        Some(ConnectionState::Lost(_) | ConnectionState::Open) | None => {}
     }
-    health
+    let node = newest.filter(|_| state == Lifecycle::Running).map(|connection| connection.node());
+    ConnectionHealth { state, since: shown.since, node, blocked, last_error }
 }
 
 /// A task of ours. Should it panic, the service stops: one that goes on without it would be deaf and look well.

@@ -12,7 +12,7 @@ use super::watched::{Count, Watched};
 use crate::{
     time::Clock,
     topology::dead_letter_queue,
-    transport::{Connection, Lifecycle, Link, NOT_FOUND, TransportError, Usage},
+    transport::{Connection, ConnectionState, Lifecycle, Link, NOT_FOUND, TransportError, Usage},
 };
 
 /// How often it looks at what needs no broker.
@@ -38,6 +38,9 @@ pub(super) struct Watch {
     pub(super) clock: Arc<dyn Clock>,
     /// The link of those that consume, or the other one where nothing does.
     pub(super) link: Arc<Link>,
+    pub(super) publishing: Arc<Link>,
+    /// Since when and why the broker takes nothing from publishers.
+    pub(super) blocked: Option<(SystemTime, String)>,
     pub(super) subscriptions: Vec<Dog>,
     pub(super) undeliverable: Option<Counted>,
     pub(super) limit: u64,
@@ -112,6 +115,7 @@ impl Watch {
 
     async fn tick(&mut self, counts: bool) {
         let now = self.clock.now();
+        self.look_for_alarms(now);
         let connection = self.link.live();
         let mut deaf = None;
         for dog in &mut self.subscriptions {
@@ -134,6 +138,25 @@ impl Watch {
             for queue in queues {
                 queue.count(&*connection, &self.clock, &self.service, self.limit).await;
             }
+        }
+    }
+}
+
+impl Watch {
+    /// A memory or disk alarm is nobody's fault here, but whoever waits for a confirm wants to know.
+    fn look_for_alarms(&mut self, now: SystemTime) {
+        let state = self.publishing.newest().map(|connection| connection.state());
+        match (state, &self.blocked) {
+            (Some(ConnectionState::Blocked(reason)), None) => {
+                tracing::warn!(service = self.service, reason, "RabbitMQ takes nothing from publishers; they wait");
+                self.blocked = Some((now, reason));
+            }
+            (Some(ConnectionState::Open | ConnectionState::Lost(_)), Some((since, reason))) => {
+                let after = now.duration_since(*since).unwrap_or_default();
+                tracing::info!(service = self.service, reason, ?after, "RabbitMQ takes from publishers again");
+                self.blocked = None;
+            }
+            _ => {}
         }
     }
 }

@@ -140,20 +140,20 @@ impl Life {
 
     /// Takes a step. One that this state does not lead to is none: a task that is told to stop may still hear of a loss.
     pub(crate) fn enter(&self, next: Lifecycle) {
-        self.step(next, None, Loss::Own);
+        self.step(next, None, Loss::Own, None);
     }
 
     /// Something did not work; what has worked so far is to be made again.
     pub(crate) fn lost(&self, error: &TransportError, loss: Loss) {
-        self.step(Lifecycle::Recovering, Some(error), loss);
+        self.step(Lifecycle::Recovering, Some(error), loss, None);
     }
 
     /// A try has failed. Of what has never worked it is the beginning again.
     pub(crate) fn failed(&self, error: &TransportError) {
-        self.step(Lifecycle::Connecting, Some(error), Loss::Own);
+        self.step(Lifecycle::Connecting, Some(error), Loss::Own, None);
     }
 
-    fn step(&self, next: Lifecycle, error: Option<&TransportError>, loss: Loss) {
+    fn step(&self, next: Lifecycle, error: Option<&TransportError>, loss: Loss, node: Option<&str>) {
         let now = self.clock.now();
         let mut before = None;
         self.shown.send_if_modified(|shown| {
@@ -171,8 +171,8 @@ impl Life {
         let after = seconds(now.duration_since(since).unwrap_or_default());
         match (from, next) {
             (Lifecycle::Running, Lifecycle::Recovering) if loss == Loss::Own => self.tell_of_the_loss(error),
-            (Lifecycle::Recovering, Lifecycle::Running) if loss == Loss::Own => self.tell_of_the_return(&after),
-            _ => tracing::debug!(subject = ?self.subject, %from, to = %next, after, "a step of a life"),
+            (Lifecycle::Recovering, Lifecycle::Running) if loss == Loss::Own => self.tell_of_the_return(&after, node),
+            _ => tracing::debug!(subject = ?self.subject, %from, to = %next, node, after, "a step of a life"),
         }
     }
 
@@ -198,18 +198,20 @@ impl Life {
         }
     }
 
-    fn tell_of_the_return(&self, after: &str) {
+    fn tell_of_the_return(&self, after: &str, node: Option<&str>) {
         match &*self.subject {
-            Subject::Connection(connection) => tracing::info!(connection, after, "connected to RabbitMQ again"),
+            Subject::Connection(connection) => {
+                tracing::info!(connection, node, after, "connected to RabbitMQ again");
+            }
             Subject::Subscription { service, handler, queue } => {
                 tracing::info!(service, handler, queue, after, "a subscription receives again");
             }
         }
     }
 
-    /// It works again, or for the first time.
-    pub(crate) fn running(&self, loss: Loss) {
-        self.step(Lifecycle::Running, None, loss);
+    /// It works again, or for the first time; of a connection, with this node.
+    pub(crate) fn running(&self, loss: Loss, node: Option<&str>) {
+        self.step(Lifecycle::Running, None, loss, node);
     }
 }
 
@@ -256,26 +258,26 @@ mod tests {
         life.enter(Lifecycle::Declaring);
         life.failed(&lost());
         assert_eq!(life.state(), Lifecycle::Connecting);
-        life.running(Loss::Own);
+        life.running(Loss::Own, None);
         life.lost(&lost(), Loss::Own);
         let since = life.read().since;
         // Tries on the way back change neither the state nor its time.
         life.failed(&TransportError::Refused { code: 403, text: "no".to_owned() });
         assert_eq!((life.state(), life.read().since), (Lifecycle::Recovering, since));
         assert!(life.read().refused().is_some());
-        life.running(Loss::Own);
+        life.running(Loss::Own, None);
         assert!(life.read().refused().is_none() && life.read().last_error.is_some());
     }
 
     #[test]
     fn what_has_ended_does_not_come_back() {
         let life = life();
-        life.running(Loss::Own);
+        life.running(Loss::Own, None);
         life.enter(Lifecycle::Draining);
         life.lost(&lost(), Loss::Own);
         assert_eq!(life.state(), Lifecycle::Draining);
         life.enter(Lifecycle::Closed);
-        life.running(Loss::Own);
+        life.running(Loss::Own, None);
         assert_eq!(life.state(), Lifecycle::Closed);
     }
 }

@@ -50,20 +50,19 @@ impl Link {
         Self { transport, name, topology, mode, clock, current, newest, life }
     }
 
-    /// How it is: its life, and what the connection itself says.
-    pub(crate) fn state(&self) -> (Shown, ConnectionState) {
-        let connection = self.newest.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let state = match connection {
-            Some(connection) => connection.state(),
-            None => ConnectionState::Lost("not connected yet".to_owned()),
-        };
-        (self.life.read(), state)
+    /// How it is.
+    pub(crate) fn life(&self) -> Shown {
+        self.life.read()
+    }
+
+    /// The newest connection, which may be lost.
+    pub(crate) fn newest(&self) -> Option<Arc<dyn Connection>> {
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The connection, if it is there just now.
     pub(crate) fn live(&self) -> Option<Arc<dyn Connection>> {
-        let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        newest.filter(|connection| connection.is_open() && self.life.state() == Lifecycle::Running)
+        self.newest().filter(|connection| connection.is_open() && self.life.state() == Lifecycle::Running)
     }
 
     /// The first connection: waits while the broker cannot be reached, and gives up when it says no. The topology may be
@@ -88,8 +87,8 @@ impl Link {
             };
             match attempt.await {
                 Ok(connection) => {
+                    self.life.running(Loss::Own, Some(&connection.node()));
                     *current = Some(connection);
-                    self.life.enter(Lifecycle::Running);
                     return Ok(());
                 }
                 Err(lost @ TransportError::Lost { .. }) => self.wait(&mut backoff, &lost).await,
@@ -125,8 +124,8 @@ impl Link {
                             "connected to RabbitMQ again, but not all of the topology can be declared; going on as it is"
                         ),
                     }
+                    self.life.running(Loss::Own, Some(&connection.node()));
                     *current = Some(connection);
-                    self.life.enter(Lifecycle::Running);
                 }
                 // Even a refusal: credentials are rotated, and nobody restarts us for it.
                 Err(error) => self.wait(&mut backoff, &error).await,
