@@ -42,6 +42,7 @@ pub(super) fn build(mut service: Service) -> Result<BuiltService, BuildError> {
             format: service.format,
         }),
         ladder: planned.ladder,
+        dead_letters: service.plan_version.dead_letters(),
         body_limit: service.body_limit,
         frame_max: Arc::new(AtomicUsize::new(FRAME_MAX)),
     });

@@ -18,7 +18,7 @@ use crate::{
     publisher::Unrouted,
     subscription::{Subscription, Subscriptions},
     time::{Clock, IntoDuration, InvalidDuration, SystemClock},
-    topology::{Exchange, ExchangeKind, Topology, TopologyMode},
+    topology::{Exchange, ExchangeKind, PlanVersion, Topology, TopologyMode},
     transport::Broker,
 };
 
@@ -88,6 +88,8 @@ pub struct Service {
     delays: Option<String>,
     schedules_up_to: Option<Result<Duration, InvalidDuration>>,
     topology_mode: TopologyMode,
+    /// What this rabbitry plans, but in tests of upgrades.
+    pub(crate) plan_version: PlanVersion,
     unrouted: Unrouted,
     body_limit: usize,
     publish_window: usize,
@@ -116,6 +118,7 @@ impl Service {
             delays: None,
             schedules_up_to: None,
             topology_mode: TopologyMode::default(),
+            plan_version: PlanVersion::CURRENT,
             unrouted: Unrouted::default(),
             body_limit: BODY_LIMIT,
             publish_window: PUBLISH_WINDOW,

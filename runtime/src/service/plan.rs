@@ -68,6 +68,7 @@ pub(super) fn plan(service: &Service) -> Result<Planned, BuildError> {
         subscriptions: subscriptions.iter().map(|handler| handler.subscription.clone()).collect(),
         delays: service.delays.clone(),
         longest_delay: longest,
+        version: service.plan_version,
     };
     Ok(Planned { topology: topology::plan(&planned), ladder: planned.ladder(), subscriptions })
 }

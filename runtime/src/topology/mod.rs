@@ -6,13 +6,18 @@ mod mode;
 mod plan;
 mod route;
 pub(crate) mod topic;
+mod version;
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use ladder::{Due, Ladder};
 pub use mode::TopologyMode;
-pub(crate) use plan::{PlannedService, PlannedSubscription, dead_letter_exchange, plan};
+#[cfg(test)]
+pub(crate) use plan::work_queue_arguments;
+pub(crate) use plan::{PlannedService, PlannedSubscription, plan};
+pub(crate) use version::PlanVersion;
 
 /// The limit of a quorum queue that no message is to leave by being returned too often. Never −1 (RabbitMQ 3.10 drops at
 /// the first return), never none (4.0 drops at the 21st).
@@ -42,6 +47,21 @@ pub struct Topology {
     pub queues: Vec<Queue>,
     /// The bindings; those of events last, when all that a failing event needs is there.
     pub bindings: Vec<Binding>,
+    /// The same service's plans of earlier versions, the newest first. Nothing of them is made, but what is there is taken.
+    #[serde(skip)]
+    pub(crate) former: Vec<Topology>,
+}
+
+impl Topology {
+    /// The queues of handlers, without those that only others declare.
+    pub(crate) fn work_queues(&self) -> impl Iterator<Item = &Queue> {
+        // Retries lead to no other queue.
+        let is_due = |queue: &Queue| {
+            let key = Ladder::binding_key(Due::Queue(&queue.name));
+            self.bindings.iter().any(|binding| binding.routing_key == key)
+        };
+        self.queues.iter().filter(move |queue| queue.kind != QueueType::Existing && is_due(queue))
+    }
 }
 
 /// An exchange; all are durable.
@@ -145,6 +165,16 @@ pub enum Argument {
     Integer(i64),
     /// Yes or no.
     Bool(bool),
+}
+
+impl Argument {
+    /// Its text, if it is one.
+    pub(crate) fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Integer(_) | Self::Bool(_) => None,
+        }
+    }
 }
 
 impl From<&str> for Argument {
