@@ -65,6 +65,10 @@ impl Wired {
 }
 
 impl Connection for Wired {
+    fn node(&self) -> String {
+        self.inner.node()
+    }
+
     fn state(&self) -> ConnectionState {
         if self.is_cut() { ConnectionState::Lost(CUT.to_owned()) } else { self.inner.state() }
     }
@@ -75,6 +79,16 @@ impl Connection for Wired {
             tokio::select! {
                 () = lost => {}
                 _ = cuts.changed() => {}
+            }
+        })
+    }
+
+    fn unblocked(&self) -> BoxFuture<'static, ()> {
+        let (unblocked, lost) = (self.inner.unblocked(), self.lost());
+        Box::pin(async move {
+            tokio::select! {
+                () = unblocked => {}
+                () = lost => {}
             }
         })
     }

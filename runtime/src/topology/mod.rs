@@ -1,5 +1,6 @@
 //! What a service needs on the broker, as one value computed without I/O: exchanges, queues, bindings.
 
+pub(crate) mod compare;
 mod display;
 pub(crate) mod ladder;
 mod mode;
@@ -12,11 +13,13 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use ladder::{Due, Ladder};
+pub use compare::{Comparison, Difference, Object, PolicyInTheWay};
 pub use mode::TopologyMode;
 #[cfg(test)]
 pub(crate) use plan::work_queue_arguments;
-pub(crate) use plan::{PlannedService, PlannedSubscription, plan};
+pub(crate) use plan::{
+    PlannedService, PlannedSubscription, WORK_QUEUE_DELIVERIES, dead_letter_queue, plan, undeliverable,
+};
 pub(crate) use version::PlanVersion;
 
 /// The limit of a quorum queue that no message is to leave by being returned too often. Never −1 (RabbitMQ 3.10 drops at
@@ -50,18 +53,6 @@ pub struct Topology {
     /// The same service's plans of earlier versions, the newest first. Nothing of them is made, but what is there is taken.
     #[serde(skip)]
     pub(crate) former: Vec<Topology>,
-}
-
-impl Topology {
-    /// The queues of handlers, without those that only others declare.
-    pub(crate) fn work_queues(&self) -> impl Iterator<Item = &Queue> {
-        // Retries lead to no other queue.
-        let is_due = |queue: &Queue| {
-            let key = Ladder::binding_key(Due::Queue(&queue.name));
-            self.bindings.iter().any(|binding| binding.routing_key == key)
-        };
-        self.queues.iter().filter(move |queue| queue.kind != QueueType::Existing && is_due(queue))
-    }
 }
 
 /// An exchange; all are durable.
@@ -192,6 +183,17 @@ impl From<String> for Argument {
 impl From<i64> for Argument {
     fn from(number: i64) -> Self {
         Self::Integer(number)
+    }
+}
+
+/// As JSON, as RabbitMQ's management API shows it.
+impl From<&Argument> for serde_json::Value {
+    fn from(argument: &Argument) -> Self {
+        match argument {
+            Argument::Text(text) => text.as_str().into(),
+            Argument::Integer(number) => (*number).into(),
+            Argument::Bool(value) => (*value).into(),
+        }
     }
 }
 

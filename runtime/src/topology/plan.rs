@@ -8,7 +8,7 @@ use super::{
 };
 
 /// How often a work queue delivers a message before it gives it up: the backstop behind the runtime's own rules.
-const WORK_QUEUE_DELIVERIES: i64 = 20;
+pub(crate) const WORK_QUEUE_DELIVERIES: i64 = 20;
 
 /// What the plan needs to know of a service.
 #[derive(Clone, Debug)]
@@ -44,8 +44,26 @@ impl PlannedService {
 }
 
 /// The queue of the dead letters of a work queue.
-pub(super) fn dead_letter_queue(queue: &str) -> String {
+pub(crate) fn dead_letter_queue(queue: &str) -> String {
     format!("{queue}.dead")
+}
+
+impl Topology {
+    /// Whether a queue of the plan is one that a handler consumes: those alone have dead letters.
+    pub(crate) fn is_work_queue(&self, name: &str) -> bool {
+        let dead = dead_letter_queue(name);
+        self.queues.iter().any(|queue| queue.name == dead)
+    }
+
+    /// The queues that handlers consume and that the plan makes.
+    pub(crate) fn work_queues(&self) -> impl Iterator<Item = &Queue> {
+        self.queues.iter().filter(|queue| queue.kind != QueueType::Existing && self.is_work_queue(&queue.name))
+    }
+}
+
+/// Where this rabbitry's plans put what can't be delivered.
+pub(crate) fn undeliverable() -> String {
+    PlanVersion::CURRENT.undeliverable()
 }
 
 /// The plan of a service, with those that it had in earlier versions.

@@ -3,7 +3,10 @@
 //! The arguments of what is declared never change within a version. A rabbitry that needs others makes a later version
 //! beside the earlier ones, and services of both run on one broker: a queue that is there already is taken as it is.
 
-use super::Arguments;
+use super::{
+    Arguments,
+    compare::refusal::{self, Unequal},
+};
 
 /// See the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,11 +53,11 @@ impl PlanVersion {
 
     /// The version of the rabbitry that made a queue, if it is later than the one whose arguments RabbitMQ refuses with
     /// this text: it names the first unequal argument, and of those the dead letters' exchange comes first.
-    pub(crate) fn later(arguments: &Arguments, refusal: &str) -> Option<Self> {
+    pub(crate) fn later(arguments: &Arguments, text: &str) -> Option<Self> {
         let ours = Self::by_dead_letters(arguments.get(DEAD_LETTER_EXCHANGE)?.as_text()?)?;
-        let (_, difference) = refusal.split_once(&format!("'{DEAD_LETTER_EXCHANGE}'"))?;
-        let (_, current) = difference.split_once("but current is '")?;
-        Self::by_dead_letters(current.split('\'').next()?).filter(|theirs| *theirs > ours)
+        let Unequal { field, theirs } = refusal::unequal(text)?;
+        let theirs = Self::by_dead_letters(theirs?.as_str()?)?;
+        (field == DEAD_LETTER_EXCHANGE && theirs > ours).then_some(theirs)
     }
 }
 

@@ -9,6 +9,7 @@ mod backoff;
 mod bring_about;
 mod broker;
 mod error;
+mod lifecycle;
 mod link;
 #[cfg(feature = "memory")]
 pub(crate) mod memory;
@@ -23,8 +24,11 @@ use futures_util::future::BoxFuture;
 
 pub(crate) use backoff::Backoff;
 pub use broker::Broker;
+pub(crate) use broker::Login;
 pub use error::TransportError;
 pub(crate) use error::{ACCESS_REFUSED, NOT_ALLOWED, NOT_FOUND, PRECONDITION_FAILED};
+pub use lifecycle::Lifecycle;
+pub(crate) use lifecycle::{Life, Loss, Shown, Subject};
 pub(crate) use link::Link;
 
 pub use crate::envelope::{HeaderValue, Headers, Message, Properties};
@@ -57,8 +61,15 @@ pub trait Connection: Send + Sync + 'static {
     /// How it is now.
     fn state(&self) -> ConnectionState;
 
+    /// The node of the broker that it leads to, for logs and health: where a broker has several, or may be reached at several
+    /// places, it tells which one this is.
+    fn node(&self) -> String;
+
     /// Ends when the connection is lost; at once if it already is.
     fn lost(&self) -> BoxFuture<'static, ()>;
+
+    /// Ends when the broker takes messages from it, at once if it already does; also when it is lost.
+    fn unblocked(&self) -> BoxFuture<'static, ()>;
 
     /// The largest frame that both sides take, in bytes.
     fn frame_max(&self) -> usize;

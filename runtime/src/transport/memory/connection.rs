@@ -98,6 +98,10 @@ impl Drop for MemoryConnection {
 }
 
 impl Connection for MemoryConnection {
+    fn node(&self) -> String {
+        "memory".to_owned()
+    }
+
     fn state(&self) -> ConnectionState {
         match &*self.0.lost.borrow() {
             Some(reason) => ConnectionState::Lost(reason.clone()),
@@ -110,6 +114,16 @@ impl Connection for MemoryConnection {
 
     fn lost(&self) -> BoxFuture<'static, ()> {
         self.0.lost()
+    }
+
+    fn unblocked(&self) -> BoxFuture<'static, ()> {
+        let (shared, lost) = (Arc::clone(&self.0.shared), self.0.lost());
+        Box::pin(async move {
+            tokio::select! {
+                () = shared.room() => {}
+                () = lost => {}
+            }
+        })
     }
 
     fn frame_max(&self) -> usize {
