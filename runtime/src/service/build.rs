@@ -36,6 +36,7 @@ pub(super) fn build(mut service: Service) -> Result<BuiltService, BuildError> {
     // Checked by the plan.
     let publish_timeout = service.publish_timeout.clone().unwrap_or(super::PUBLISH_TIMEOUT);
     let grace = service.grace.clone().unwrap_or(super::GRACE);
+    let start_timeout = service.start_timeout.clone().unwrap_or_default();
     let (window, jobs) = Window::new(service.publish_window, publish_timeout, Arc::clone(&service.clock));
     let outgoing = Arc::new(Outgoing {
         window,
@@ -91,6 +92,8 @@ pub(super) fn build(mut service: Service) -> Result<BuiltService, BuildError> {
         unrouted: service.unrouted,
         unrouted_count: Arc::new(AtomicU64::new(0)),
         grace,
+        start_timeout,
+        dead_letter_limit: service.dead_letter_limit,
         clock: service.clock,
         outgoing,
         jobs,

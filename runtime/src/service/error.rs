@@ -1,5 +1,7 @@
 //! What can go wrong with a service, phase by phase.
 
+use std::time::Duration;
+
 use crate::{
     handler::MissingResource,
     topology::Comparison,
@@ -122,6 +124,18 @@ pub enum StartError {
         code: u16,
         /// What the broker said, and what to do.
         text: String,
+    },
+    /// The broker could not be reached, or could not be consumed from, for as long as the service was to wait.
+    #[error("service `{service}` cannot start: RabbitMQ at {broker} was not there within {waited:?}: {reason}")]
+    Unreachable {
+        /// The service's name.
+        service: String,
+        /// The broker's address, without the password.
+        broker: String,
+        /// [`Service::start_timeout`](crate::Service::start_timeout).
+        waited: Duration,
+        /// What went wrong last.
+        reason: String,
     },
     /// With [`TopologyMode::Verify`](crate::TopologyMode::Verify) and the management API: what is there breaks the plan.
     #[error("service `{service}` cannot start: RabbitMQ at {broker} differs from its plan:\n{comparison}")]

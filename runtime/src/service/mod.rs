@@ -9,6 +9,8 @@ mod plan;
 mod policies;
 mod running;
 mod signal;
+mod watch;
+mod watched;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -27,7 +29,7 @@ use crate::{
 pub use built::BuiltService;
 pub use compare::CompareError;
 pub use error::{BuildError, RunError, ShutdownError, StartError, UndeclaredEvent};
-pub use health::{ConnectionHealth, Health, SubscriptionHealth};
+pub use health::{ConnectionHealth, Health, LastError, Status, SubscriptionHealth};
 pub use running::Running;
 
 /// The exchange of events that name none.
@@ -40,6 +42,9 @@ pub(crate) const PUBLISH_TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) const PUBLISH_WINDOW: usize = 1024;
 /// How long handlers in hand may take to end when the service stops.
 pub(crate) const GRACE: Duration = Duration::from_secs(25);
+
+/// How many messages that nobody handles are too many.
+pub(crate) const DEAD_LETTER_LIMIT: u64 = 1000;
 
 /// A service: its name, its handlers, the events that it publishes, and its settings.
 ///
@@ -77,6 +82,8 @@ pub(crate) const GRACE: Duration = Duration::from_secs(25);
 /// | [`publish_window`](Self::publish_window) | 1024 events |
 /// | [`publish_timeout`](Self::publish_timeout) | 30 s |
 /// | [`grace`](Self::grace) | 25 s |
+/// | [`start_timeout`](Self::start_timeout) | as long as it takes |
+/// | [`dead_letter_limit`](Self::dead_letter_limit) | 1000 messages |
 pub struct Service {
     name: String,
     resources: Resources,
@@ -98,6 +105,8 @@ pub struct Service {
     publish_window: usize,
     publish_timeout: Result<Duration, InvalidDuration>,
     grace: Result<Duration, InvalidDuration>,
+    start_timeout: Result<Option<Duration>, InvalidDuration>,
+    dead_letter_limit: u64,
     clock: Arc<dyn Clock>,
     observers: Vec<Arc<dyn Observer>>,
 }
@@ -127,6 +136,8 @@ impl Service {
             publish_window: PUBLISH_WINDOW,
             publish_timeout: Ok(PUBLISH_TIMEOUT),
             grace: Ok(GRACE),
+            start_timeout: Ok(None),
+            dead_letter_limit: DEAD_LETTER_LIMIT,
             clock: Arc::new(SystemClock),
             observers: Vec::new(),
         }
@@ -269,6 +280,25 @@ impl Service {
         self
     }
 
+    /// How long [`start`](Self::start) and [`run`](Self::run) wait for a broker that cannot be reached yet: a [`Duration`] or a
+    /// text like `"2m"`. What waiting cannot cure (a wrong password, a virtual host that is not there, a missing permission, a
+    /// queue with other arguments) fails at once whatever this says. Default: as long as it takes, so that services and
+    /// broker may start in any order.
+    #[must_use]
+    pub fn start_timeout(mut self, timeout: impl IntoDuration) -> Self {
+        self.start_timeout = timeout.into_duration().map(Some);
+        self
+    }
+
+    /// How many dead letters a subscription may have, and how many undeliverable messages there may be, before
+    /// [`health`](Running::health) is degraded and a warning says so. They are counted at the start and then every 30 s.
+    /// Default: 1000.
+    #[must_use]
+    pub fn dead_letter_limit(mut self, messages: u64) -> Self {
+        self.dead_letter_limit = messages;
+        self
+    }
+
     /// The clock that all waiting of rabbitry's own goes through. Default: the machine's.
     #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Self {
@@ -339,7 +369,7 @@ impl Service {
 
     /// Starts the service beside other things of this process, an HTTP server for example, and returns once it consumes.
     ///
-    /// While the broker cannot be reached it waits, and says so in the log.
+    /// While the broker cannot be reached it waits, up to [`start_timeout`](Self::start_timeout), and says so in the log.
     ///
     /// # Errors
     /// Those of [`build`](Self::build), and what the broker refuses: credentials, permissions, a plan that differs from

@@ -46,7 +46,7 @@ impl Seen {
 }
 
 /// The task.
-pub(super) struct Watch {
+pub(super) struct Lookout {
     service: String,
     management: Arc<Management>,
     plan: Arc<Topology>,
@@ -62,7 +62,7 @@ pub(super) struct Watch {
     stopping: CancellationToken,
 }
 
-impl Watch {
+impl Lookout {
     /// The task of a service that has handlers and knows its management API. Without that it warns at once of what it would
     /// have to look for.
     pub(super) fn of(built: &BuiltService, seen: Seen, stopping: CancellationToken) -> Option<Self> {

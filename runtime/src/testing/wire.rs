@@ -18,7 +18,7 @@ use crate::{
     topology::{Binding, Topology, TopologyMode},
     transport::{
         Confirm, Confirmed, Connection, ConnectionState, ConsumeChannel, Delivery, Message, PublishChannel, Settlement,
-        Transport, TransportError,
+        Transport, TransportError, Usage,
     },
 };
 
@@ -65,6 +65,10 @@ impl Wired {
 }
 
 impl Connection for Wired {
+    fn node(&self) -> String {
+        self.inner.node()
+    }
+
     fn state(&self) -> ConnectionState {
         if self.is_cut() { ConnectionState::Lost(CUT.to_owned()) } else { self.inner.state() }
     }
@@ -75,6 +79,16 @@ impl Connection for Wired {
             tokio::select! {
                 () = lost => {}
                 _ = cuts.changed() => {}
+            }
+        })
+    }
+
+    fn unblocked(&self) -> BoxFuture<'static, ()> {
+        let (unblocked, lost) = (self.inner.unblocked(), self.lost());
+        Box::pin(async move {
+            tokio::select! {
+                () = unblocked => {}
+                () = lost => {}
             }
         })
     }
@@ -91,8 +105,20 @@ impl Connection for Wired {
         self.inner.declare_exclusive(bindings)
     }
 
-    fn count<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<u64, TransportError>> {
-        self.inner.count(queue)
+    fn unbind<'a>(&'a self, binding: &'a Binding) -> BoxFuture<'a, Result<(), TransportError>> {
+        self.inner.unbind(binding)
+    }
+
+    fn delete_queue<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<(), TransportError>> {
+        self.inner.delete_queue(queue)
+    }
+
+    fn delete_exchange<'a>(&'a self, exchange: &'a str) -> BoxFuture<'a, Result<(), TransportError>> {
+        self.inner.delete_exchange(exchange)
+    }
+
+    fn usage<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<Usage, TransportError>> {
+        self.inner.usage(queue)
     }
 
     fn publish_channel(&self) -> BoxFuture<'_, Result<Box<dyn PublishChannel>, TransportError>> {

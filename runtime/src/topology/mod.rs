@@ -14,7 +14,10 @@ use serde::Serialize;
 
 pub use compare::{Comparison, Difference, Object, PolicyInTheWay};
 pub use mode::TopologyMode;
-pub(crate) use plan::{PlannedService, PlannedSubscription, dead_letter_exchange, plan};
+pub(crate) use plan::{
+    PlannedService, PlannedSubscription, WORK_QUEUE_DELIVERIES, dead_letter_exchange, dead_letter_queue, plan,
+    undeliverable,
+};
 
 /// The limit of a quorum queue that no message is to leave by being returned too often. Never −1 (RabbitMQ 3.10 drops at
 /// the first return), never none (4.0 drops at the 21st).

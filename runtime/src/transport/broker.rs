@@ -26,6 +26,23 @@ enum Choice {
 
 impl Broker {
     /// The RabbitMQ of a URL: `amqp://user:password@host:5672/vhost`, or `amqps://…` with the feature `tls`.
+    ///
+    /// The nodes of a cluster are named in one URL, with commas between the hosts:
+    /// `amqp://user:password@a:5672,b:5672,c:5672/vhost`. What else the URL says holds for all of them. Each of a service's two
+    /// connections, and each attempt to have one back, begins with another node and tries all in turn, for 10 seconds each; it
+    /// begins anywhere, so that services spread over the nodes. The first one that answers will do: a node leads to every queue
+    /// of its cluster. A refusal (credentials, virtual host) of one node counts for all, if no other one takes the connection.
+    ///
+    /// A load balancer before the nodes, or a host name that resolves to all of their addresses, does as well. Then the 10
+    /// seconds are for all addresses together.
+    ///
+    /// ```
+    /// use rabbitry::{Broker, Service};
+    ///
+    /// let broker = Broker::amqp("amqp://shop:secret@a.internal,b.internal,c.internal/%2f");
+    /// assert!(!format!("{broker:?}").contains("secret"));
+    /// let service = Service::new("orders").broker(broker);
+    /// ```
     #[must_use]
     pub fn amqp(url: impl Into<String>) -> Self {
         Self(Choice::Url(url.into()))
@@ -60,7 +77,7 @@ impl Broker {
     /// Who we are to it; `None` where a transport keeps that to itself.
     pub(crate) fn login(&self) -> Option<Login> {
         match &self.0 {
-            Choice::Url(url) => Address::parse(url).ok().map(|address| address.login()),
+            Choice::Url(url) => Address::parse(url).ok()?.login(),
             Choice::Transport(_) => None,
         }
     }

@@ -3,14 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, future::BoxFuture};
-use lapin::{ConnectionProperties, Event};
+use lapin::{ConnectionProperties, Event, uri::AMQPUri};
 use tokio::sync::watch;
 
-use super::{Address, consume, declare, dial::dial, error, publish};
+use super::{address, consume, declare, dial::dial, error, publish, remove};
 use crate::{
     time::Clock,
     topology::{Binding, Topology, TopologyMode},
-    transport::{ACCESS_REFUSED, ConnectionState, ConsumeChannel, NOT_ALLOWED, PublishChannel, TransportError},
+    transport::{ACCESS_REFUSED, ConnectionState, ConsumeChannel, NOT_ALLOWED, PublishChannel, TransportError, Usage},
 };
 
 /// How long a connection may take to come up. lapin has no limit of its own: a peer that takes the TCP connection and says
@@ -24,18 +24,20 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// A connection to RabbitMQ.
 pub(super) struct Connection {
     inner: lapin::Connection,
+    /// The node that it leads to.
+    node: String,
     clock: Arc<dyn Clock>,
     state: watch::Sender<ConnectionState>,
 }
 
 impl Connection {
-    /// Connects; `name` is what the operator sees in the broker's list of connections.
-    pub(super) async fn connect(address: &Address, name: &str, clock: &Arc<dyn Clock>) -> Result<Self, TransportError> {
+    /// Connects to a node; `name` is what the operator sees in the broker's list of connections.
+    pub(super) async fn connect(node: &AMQPUri, name: &str, clock: &Arc<dyn Clock>) -> Result<Self, TransportError> {
         let properties = ConnectionProperties::default()
             .with_connection_name(name.into())
             .with_client_property("product".into(), "rabbitry".into());
         // Its auto-recovery stays off: it leaves consumers and confirms pending for ever.
-        let connecting = dial(address.uri(), properties);
+        let connecting = dial(node.clone(), properties);
         let inner = match within(clock, CONNECT_TIMEOUT, connecting).await {
             Some(Ok(inner)) => inner,
             Some(Err(failed)) => return Err(refusal(error(&failed))),
@@ -66,7 +68,7 @@ impl Connection {
             }
             sender.send_replace(ConnectionState::Lost("the connection was closed".to_owned()));
         });
-        Ok(Self { inner, clock: Arc::clone(clock), state })
+        Ok(Self { inner, node: address::name(node), clock: Arc::clone(clock), state })
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -93,11 +95,23 @@ impl super::super::Connection for Connection {
         }
     }
 
+    fn node(&self) -> String {
+        self.node.clone()
+    }
+
     fn lost(&self) -> BoxFuture<'static, ()> {
         let mut state = self.state.subscribe();
         Box::pin(async move {
             // Without a sender it is gone, too.
             let _ = state.wait_for(|state| matches!(state, ConnectionState::Lost(_))).await;
+        })
+    }
+
+    fn unblocked(&self) -> BoxFuture<'static, ()> {
+        let mut state = self.state.subscribe();
+        Box::pin(async move {
+            // Without a sender it is gone.
+            let _ = state.wait_for(|state| !matches!(state, ConnectionState::Blocked(_))).await;
         })
     }
 
@@ -117,8 +131,20 @@ impl super::super::Connection for Connection {
         Box::pin(declare::exclusive(self, bindings))
     }
 
-    fn count<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<u64, TransportError>> {
-        Box::pin(declare::count(self, queue))
+    fn unbind<'a>(&'a self, binding: &'a Binding) -> BoxFuture<'a, Result<(), TransportError>> {
+        Box::pin(remove::unbind(self, binding))
+    }
+
+    fn delete_queue<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<(), TransportError>> {
+        Box::pin(remove::queue(self, queue))
+    }
+
+    fn delete_exchange<'a>(&'a self, exchange: &'a str) -> BoxFuture<'a, Result<(), TransportError>> {
+        Box::pin(remove::exchange(self, exchange))
+    }
+
+    fn usage<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<Usage, TransportError>> {
+        Box::pin(declare::usage(self, queue))
     }
 
     fn publish_channel(&self) -> BoxFuture<'_, Result<Box<dyn PublishChannel>, TransportError>> {
