@@ -5,6 +5,9 @@
 mod consumer;
 mod envelope;
 mod event;
+#[cfg(fuzzing)]
+#[allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a fuzz target fails by a panic")]
+pub mod fuzzing;
 pub mod handler;
 mod macros;
 #[cfg(feature = "management")]

@@ -74,6 +74,18 @@ impl Node {
     pub async fn ctl(&self, arguments: &[&str]) -> String {
         script(&[&["ctl", &self.name], arguments].concat()).await
     }
+
+    /// What it has written to its log so far.
+    ///
+    /// # Panics
+    /// There is none.
+    #[must_use]
+    pub fn log(&self) -> String {
+        let nodes = root().join("target/rabbitmq");
+        let places = [nodes.join(&self.name), nodes.join("trixie/nodes").join(&self.name)];
+        let read = places.iter().find_map(|place| std::fs::read(place.join("log/node.log")).ok());
+        String::from_utf8_lossy(&read.expect("a node has a log")).into_owned()
+    }
 }
 
 impl Node {
@@ -260,9 +272,13 @@ pub fn is_4() -> bool {
     std::env::var("RABBITMQ").is_ok_and(|line| line.starts_with('4'))
 }
 
+/// The project's folder.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests lie in a folder of the project")
+}
+
 async fn script(arguments: &[&str]) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(|root| root.join("scripts/rabbitmq"));
-    let path = path.expect("the tests lie in a folder of the project");
+    let path = root().join("scripts/rabbitmq");
     let output = Command::new(&path).args(arguments).stdin(Stdio::null()).stderr(Stdio::inherit()).output();
     let output = output.await.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     assert!(output.status.success(), "scripts/rabbitmq {arguments:?} failed: {}", output.status);

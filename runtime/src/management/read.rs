@@ -23,12 +23,14 @@ const PAGES: u64 = 100;
 pub(super) async fn list(client: &Client, service: &str, plan: &Topology) -> Result<Listing, ManagementError> {
     check_vhost(client).await?;
     let mut unread = Vec::new();
-    let exchanges = of_names(plan.exchanges.iter().map(|exchange| exchange.name.clone()), |name| async move {
+    let exchanges = plan.exchanges.iter().map(|exchange| exchange.name.clone()).collect();
+    let exchanges = of_names(exchanges, |name| async move {
         let exchange = client.get::<Exchange>("exchanges", &[&name], &[]).await?;
         Ok(exchange.map(|exchange| (name, exchange)))
-    });
-    let exchanges = exchanges.await?;
-    let mut queues = of_names(plan.queues.iter().map(|queue| queue.name.clone()), |name| queue(client, name)).await?;
+    })
+    .await?;
+    let queues = plan.queues.iter().map(|queue| queue.name.clone()).collect();
+    let mut queues = of_names(queues, |name| queue(client, name)).await?;
     let planned: BTreeSet<String> = queues.iter().map(|(name, _)| name.clone()).collect();
     let others = queues_of(client, service, &mut unread).await?;
     queues.extend(others.into_iter().filter(|(name, _)| !planned.contains(name)));
@@ -42,16 +44,12 @@ pub(super) async fn list(client: &Client, service: &str, plan: &Topology) -> Res
         })
         .collect();
     let there = exchanges.iter().map(|(name, _)| name).filter(|name| bound_exchanges.contains(name.as_str()));
-    let mut bindings = of_names(there.cloned(), |name| async move {
+    let mut bindings = of_names(there.cloned().collect(), |name| async move {
         bindings(client, "exchanges", &[&name, "bindings", "destination"]).await
     })
     .await?;
-    let of_queues =
-        of_names(
-            queues.iter().map(|(name, _)| name.clone()),
-            |name| async move { bindings_of_queue(client, &name).await },
-        );
-    bindings.extend(of_queues.await?);
+    let of_queues = queues.iter().map(|(name, _)| name.clone()).collect();
+    bindings.extend(of_names(of_queues, |name| async move { bindings_of_queue(client, &name).await }).await?);
 
     for (name, _) in queues.iter().filter(|(_, queue)| queue.effective_policy_definition.is_none()) {
         unread.push(format!("policies of queue `{name}`: the broker has no statistics of it, or not yet"));
@@ -73,7 +71,7 @@ pub(super) async fn list(client: &Client, service: &str, plan: &Topology) -> Res
 
 pub(super) async fn queues(client: &Client, names: &[String]) -> Result<Vec<(String, ListedQueue)>, ManagementError> {
     check_vhost(client).await?;
-    let queues = of_names(names.iter().cloned(), |name| queue(client, name)).await?;
+    let queues = of_names(names.to_vec(), |name| queue(client, name)).await?;
     Ok(Definitions::read(client, &queues, &[]).await?.listed(queues).collect())
 }
 
@@ -129,9 +127,10 @@ async fn bindings(client: &Client, what: &str, rest: &[&str]) -> Result<Option<V
     Ok(bindings.map(|bindings| bindings.into_iter().map(Binding::listed).collect()))
 }
 
-/// Asks once for each name, some at a time; what is not there is left out.
+/// Asks once for each name, some at a time; what is not there is left out. An iterator that borrows, held while we wait, would
+/// be beyond the compiler: it could not prove the whole future `Send`.
 async fn of_names<T, F: Future<Output = Result<Option<T>, ManagementError>>>(
-    names: impl IntoIterator<Item = String>,
+    names: Vec<String>,
     ask: impl FnMut(String) -> F,
 ) -> Result<Vec<T>, ManagementError> {
     let answers = stream::iter(names).map(ask).buffered(AT_A_TIME);
@@ -153,9 +152,10 @@ impl Definitions {
         let names: BTreeSet<(String, bool)> = policies
             .map(|name| (name.clone(), false))
             .chain(operator_policies.map(|name| (name.clone(), true)))
+            .filter(|(name, _)| !name.is_empty())
             .collect();
         let mut definitions = BTreeMap::new();
-        for (name, operator) in names.into_iter().filter(|(name, _)| !name.is_empty()) {
+        for (name, operator) in names {
             let what = if operator { "operator-policies" } else { "policies" };
             // One that is gone meanwhile sets nothing more.
             if let Some(policy) = client.get::<Policy>(what, &[&name], &[]).await? {

@@ -46,7 +46,7 @@ impl Seen {
 }
 
 /// The task.
-pub(super) struct Lookout {
+pub(super) struct Watch {
     service: String,
     management: Arc<Management>,
     plan: Arc<Topology>,
@@ -62,7 +62,7 @@ pub(super) struct Lookout {
     stopping: CancellationToken,
 }
 
-impl Lookout {
+impl Watch {
     /// The task of a service that has handlers and knows its management API. Without that it warns at once of what it would
     /// have to look for.
     pub(super) fn of(built: &BuiltService, seen: Seen, stopping: CancellationToken) -> Option<Self> {

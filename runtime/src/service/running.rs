@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     BuiltService, ConnectionHealth, Health, ShutdownError, UndeclaredEvent,
-    policies::{Lookout, Seen, Sight},
+    policies::{self, Seen, Sight},
     signal::Signals,
     watch::{Counted, Dog, Watch},
     watched::{Count, Watched, last_error},
@@ -82,9 +82,9 @@ impl Parts {
             publishing,
             consuming,
             unrouted: Arc::clone(&built.unrouted_count),
-            policies: Seen::default(),
             undeliverable: Arc::default(),
             dead_letter_limit: built.dead_letter_limit,
+            policies: Seen::default(),
             subscriptions: Vec::new(),
             stopping: CancellationToken::new(),
             cut: CancellationToken::new(),
@@ -101,8 +101,8 @@ impl Parts {
 
     /// Has policies looked after until the service stops.
     pub(super) fn watch_policies(&self, built: &BuiltService) {
-        if let Some(lookout) = Lookout::of(built, self.policies.clone(), self.stopping.clone()) {
-            tokio::spawn(watched(lookout.run(), "policies".to_owned(), self.stopping.clone()));
+        if let Some(watch) = policies::Watch::of(built, self.policies.clone(), self.stopping.clone()) {
+            tokio::spawn(watched(watch.run(), "policies".to_owned(), self.stopping.clone()));
         }
     }
 

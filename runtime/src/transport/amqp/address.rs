@@ -83,17 +83,19 @@ impl Address {
         Ok(Self { nodes, next })
     }
 
-    /// Who we are to the broker, whichever node.
-    pub(in crate::transport) fn login(&self) -> Option<Login> {
-        let node = self.nodes.first()?;
-        let (user, vhost) = (&node.authority.userinfo, node.vhost.clone());
-        Some(Login { user: user.username.clone(), password: user.password.clone(), vhost })
-    }
-
     /// All nodes, beginning with another one each time.
     fn in_turn(&self) -> impl Iterator<Item = &AMQPUri> {
         let first = self.next.fetch_add(1, Ordering::Relaxed) % self.nodes.len().max(1);
         self.nodes.iter().cycle().skip(first).take(self.nodes.len())
+    }
+
+    /// Who we are to the broker: the same on each node.
+    pub(in crate::transport) fn login(&self) -> Login {
+        let login = |node: &AMQPUri| {
+            let user = &node.authority.userinfo;
+            Login { user: user.username.clone(), password: user.password.clone(), vhost: node.vhost.clone() }
+        };
+        self.nodes.first().map(login).unwrap_or_default()
     }
 }
 

@@ -7,6 +7,7 @@ mod convert;
 mod declare;
 mod dial;
 mod error;
+mod guard;
 mod publish;
 mod remove;
 
@@ -14,3 +15,5 @@ pub(super) use address::Address;
 pub use address::InvalidUrl;
 use connection::Connection;
 use error::error;
+#[cfg(fuzzing)]
+pub(crate) use guard::fuzz;
