@@ -6,7 +6,7 @@ use std::{
 };
 
 /// The modules of the runtime, from the core to the edge: each may use what stands before it.
-const LAYERS: [&str; 11] = [
+const LAYERS: [&str; 12] = [
     "time",
     "event",
     "envelope",
@@ -16,6 +16,7 @@ const LAYERS: [&str; 11] = [
     "handler",
     "subscription",
     "transport",
+    "management",
     "publisher",
     "consumer",
 ];
@@ -54,6 +55,16 @@ fn only_the_amqp_transport_names_lapin() {
     for path in rust_files(&source) {
         if !path.starts_with(source.join("transport/amqp")) {
             assert!(!code(&path).contains("lapin::"), "{} names lapin", path.display());
+        }
+    }
+}
+
+#[test]
+fn only_management_names_the_http_client() {
+    let source = root().join("runtime/src");
+    for path in rust_files(&source) {
+        if !path.starts_with(source.join("management")) {
+            assert!(!code(&path).contains("ureq::"), "{} names ureq", path.display());
         }
     }
 }

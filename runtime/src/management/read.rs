@@ -79,9 +79,11 @@ pub(super) async fn queues(client: &Client, names: &[String]) -> Result<Vec<(Str
 async fn check_vhost(client: &Client) -> Result<(), ManagementError> {
     let found = client.get::<Exchange>("exchanges", &["amq.direct"], &[]).await?;
     let vhost = &client.address().vhost;
-    found
-        .map(drop)
-        .ok_or_else(|| lasting(format!("there is no virtual host `{vhost}`: create it, or correct the broker's URL")))
+    found.map(drop).ok_or_else(|| {
+        lasting(format!(
+            "there is no virtual host `{vhost}`: create it, or correct the broker's URL, or the management URL's path if it has one"
+        ))
+    })
 }
 
 async fn queue(client: &Client, name: String) -> Result<Option<(String, Queue)>, ManagementError> {

@@ -209,7 +209,9 @@ impl Service {
         self
     }
 
-    /// Where the delay ladder is, instead of `rabbitry.v1.delay`: teams that don't trust each other don't share one.
+    /// Where the delay ladder is, instead of `rabbitry.v1.delay`: teams that don't trust each other don't share one. A work
+    /// queue that a policy has made full, for example, holds up the retries of all who share its ladder; see
+    /// [`PolicyInTheWay`](crate::topology::PolicyInTheWay).
     #[must_use]
     pub fn delays(mut self, prefix: impl Into<String>) -> Self {
         self.delays = Some(prefix.into());

@@ -87,7 +87,11 @@ async fn compare_queue(
     asked.arguments.insert(NO_QUEUE.0.to_owned(), Argument::from(NO_QUEUE.1));
     if let Some(Unequal { field, theirs }) = ask(connection, &of(asked), &object, found).await? {
         let ours = ours(&queue.arguments, &field);
-        let field = if field == "x-queue-type" { "type".to_owned() } else { field };
+        let (field, theirs) = match field.as_str() {
+            // A queue that was declared without one is classic.
+            "x-queue-type" => ("type".to_owned(), theirs.or_else(|| Some("classic".into()))),
+            _ => (field, theirs),
+        };
         found.unchecked.push(format!("arguments of {object} beyond its {field}: AMQP names the first that differs"));
         found.differences.push(Difference::Unequal { object, field, ours, theirs });
     }

@@ -87,12 +87,16 @@ impl fmt::Display for Difference {
                 }
                 f.write_str(")")
             }
-            Self::Policy(policy) => {
-                let kind = if policy.operator { "operator policy" } else { "policy" };
-                let (object, name, key) = (&policy.object, &policy.policy, &policy.key);
-                write!(f, "{object}: {kind} `{name}` sets {key} to {}: {}", Shown(Some(&policy.value)), policy.effect)
-            }
+            Self::Policy(policy) => policy.fmt(f),
         }
+    }
+}
+
+impl fmt::Display for PolicyInTheWay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = if self.operator { "operator policy" } else { "policy" };
+        let Self { object, policy, key, value, effect, .. } = self;
+        write!(f, "{object}: {kind} `{policy}` sets {key} to {}: {effect}", Shown(Some(value)))
     }
 }
 
