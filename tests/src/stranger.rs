@@ -180,6 +180,11 @@ impl Stranger {
         received
     }
 
+    /// Deletes a queue.
+    pub async fn delete_queue(&self, name: &str) {
+        within("deleting", self.connection.delete_queue(name)).await.expect("it is deleted");
+    }
+
     /// How many messages wait in a queue.
     pub async fn count(&self, queue: &str) -> u64 {
         self.count_if_any(queue).await.expect("the queue is there")

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use rabbitry::{
-    AnyEvent, Attempt, HandlerError, QueueType, RetryPolicy, Service, Subscription,
+    AnyEvent, Attempt, Difference, HandlerError, QueueType, RetryPolicy, Service, Subscription,
     prelude::HandlerResultExt,
     testing::{self, Test},
 };
@@ -115,6 +115,23 @@ async fn a_queue_of_the_next_plan_is_taken_after_a_roll_back(place: Place) {
     assert_all(&test, 0..30, delay, &handled);
     Books::settled_in(&test, 3).await.balance(30, 27);
     test.shutdown().await;
+}
+
+/// A queue of another version is told of, and is nothing to mend in a hurry.
+async fn a_queue_of_another_plan_is_told_of(place: Place) {
+    for (made_by, version, later) in [(1, 2, false), (2, 1, true)] {
+        let mut test = testing::start_on(place.clone(), stock(made_by, unit(&place), &Record::default())).await;
+        stop(test.take(0)).await;
+        test.start_another(stock(version, unit(&place), &Record::default())).await;
+        let compared = stock(version, unit(&place), &Record::default()).broker(test.broker()).compare().await.unwrap();
+        let told = Difference::OtherVersion { queue: "stock.reserve".to_owned(), version: made_by, later };
+        assert_eq!(compared.differences, [told], "{compared}");
+        assert_eq!(compared.breaking().count(), 0);
+        stop(test.take(0)).await;
+        let stranger = Stranger::on(&test.broker()).await;
+        stranger.delete_queue("stock.reserve").await;
+        test.shutdown().await;
+    }
 }
 
 /// What the broker itself gives up goes the way that the queue was made with, whoever consumes it.

@@ -20,7 +20,7 @@ pub(crate) use plan::work_queue_arguments;
 pub(crate) use plan::{
     PlannedService, PlannedSubscription, WORK_QUEUE_DELIVERIES, dead_letter_queue, plan, undeliverable,
 };
-pub(crate) use version::PlanVersion;
+pub(crate) use version::{DEAD_LETTER_EXCHANGE, PlanVersion};
 
 /// The limit of a quorum queue that no message is to leave by being returned too often. Never −1 (RabbitMQ 3.10 drops at
 /// the first return), never none (4.0 drops at the 21st).

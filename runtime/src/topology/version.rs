@@ -3,8 +3,10 @@
 //! The arguments of what is declared never change within a version. A rabbitry that needs others makes a later version
 //! beside the earlier ones, and services of both run on one broker: a queue that is there already is taken as it is.
 
+use serde_json::Value;
+
 use super::{
-    Arguments,
+    Arguments, Difference, Queue, Topology,
     compare::refusal::{self, Unequal},
 };
 
@@ -51,13 +53,52 @@ impl PlanVersion {
         exchange.strip_prefix("rabbitry.v")?.strip_suffix(".dead")?.parse().ok().map(Self)
     }
 
-    /// The version of the rabbitry that made a queue, if it is later than the one whose arguments RabbitMQ refuses with
-    /// this text: it names the first unequal argument, and of those the dead letters' exchange comes first.
-    pub(crate) fn later(arguments: &Arguments, text: &str) -> Option<Self> {
-        let ours = Self::by_dead_letters(arguments.get(DEAD_LETTER_EXCHANGE)?.as_text()?)?;
-        let Unequal { field, theirs } = refusal::unequal(text)?;
+    /// The version that planned a work queue of these arguments.
+    fn of(arguments: &Arguments) -> Option<Self> {
+        Self::by_dead_letters(arguments.get(DEAD_LETTER_EXCHANGE)?.as_text()?)
+    }
+
+    /// The version that made a work queue, if it is later than the one that plans these arguments; `theirs` is where its
+    /// dead letters go. No earlier rabbitry can know what else such a queue has, and it need not.
+    pub(super) fn later(arguments: &Arguments, theirs: Option<&Value>) -> Option<Self> {
         let theirs = Self::by_dead_letters(theirs?.as_str()?)?;
-        (field == DEAD_LETTER_EXCHANGE && theirs > ours).then_some(theirs)
+        (theirs > Self::of(arguments)?).then_some(theirs)
+    }
+
+    /// Whether an exchange is the end of the ladder of a version later than the one that planned these arguments: retries
+    /// of services of that version come by it. A ladder that a service named tells no version.
+    pub(super) fn is_later_ladder(arguments: &Arguments, exchange: &str) -> bool {
+        let theirs = exchange.strip_prefix("rabbitry.v").and_then(|rest| rest.strip_suffix(".delay.out"));
+        let theirs = theirs.and_then(|number| number.parse().ok().map(Self));
+        theirs.is_some_and(|theirs| Self::of(arguments).is_some_and(|ours| theirs > ours))
+    }
+
+    /// The same as [`later`](Self::later), by the text that RabbitMQ refuses these arguments with: it names the first unequal one, and of those the
+    /// dead letters' exchange comes first.
+    pub(crate) fn later_by_refusal(arguments: &Arguments, text: &str) -> Option<Self> {
+        let Unequal { field, theirs } = refusal::unequal(text)?;
+        if field == DEAD_LETTER_EXCHANGE { Self::later(arguments, theirs.as_ref()) } else { None }
+    }
+}
+
+impl Difference {
+    /// That a work queue is as it was planned by an earlier version.
+    pub(crate) fn of_former(former: &Queue) -> Option<Self> {
+        let PlanVersion(version) = PlanVersion::of(&former.arguments)?;
+        Some(Self::OtherVersion { queue: former.name.clone(), version, later: false })
+    }
+
+    /// That a work queue was planned by a later version, by where its dead letters go.
+    pub(crate) fn of_later(queue: &Queue, theirs: Option<&Value>) -> Option<Self> {
+        let PlanVersion(version) = PlanVersion::later(&queue.arguments, theirs)?;
+        Some(Self::OtherVersion { queue: queue.name.clone(), version, later: true })
+    }
+}
+
+impl Topology {
+    /// The queue of this name in the plans of earlier versions, the newest first.
+    pub(crate) fn former_queues<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Queue> {
+        self.former.iter().filter_map(move |plan| plan.queues.iter().find(|queue| queue.name == name))
     }
 }
 
@@ -67,4 +108,4 @@ impl std::fmt::Display for PlanVersion {
     }
 }
 
-const DEAD_LETTER_EXCHANGE: &str = "x-dead-letter-exchange";
+pub(crate) const DEAD_LETTER_EXCHANGE: &str = "x-dead-letter-exchange";

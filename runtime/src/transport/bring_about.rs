@@ -46,12 +46,12 @@ pub(super) async fn declare(
     };
     for exchange in &topology.exchanges {
         let answer = bring_about(objects, exchange, mode).await;
-        note(explained(answer, &format!("exchange `{}`", exchange.name), OTHERWISE))?;
+        note(explained(answer, &format!("exchange `{}`", exchange.name), otherwise))?;
     }
     for queue in &topology.queues {
         let passive = mode == TopologyMode::Verify || queue.kind == QueueType::Existing;
         let answer = if passive { objects.queue(queue, true).await } else { make(objects, queue, topology).await };
-        note(explained(answer, &format!("queue `{}`", queue.name), &differs(queue, topology)))?;
+        note(explained(answer, &format!("queue `{}`", queue.name), || differs(queue, topology)))?;
     }
     // AMQP has no way to ask for a binding.
     if mode == TopologyMode::Declare {
@@ -93,8 +93,7 @@ async fn bring_about(
 async fn make(objects: &mut impl Objects, queue: &Queue, topology: &Topology) -> Result<(), TransportError> {
     let Err(refused) = objects.queue(queue, false).await else { return Ok(()) };
     let TransportError::Refused { code: PRECONDITION_FAILED, text } = &refused else { return Err(refused) };
-    for former in topology.former.iter().filter_map(|plan| plan.queues.iter().find(|former| former.name == queue.name))
-    {
+    for former in topology.former_queues(&queue.name) {
         match objects.queue(former, false).await {
             Ok(()) => {
                 tracing::info!(
@@ -107,7 +106,9 @@ async fn make(objects: &mut impl Objects, queue: &Queue, topology: &Topology) ->
             Err(error) => return Err(error),
         }
     }
-    if let Some(version) = PlanVersion::later(&queue.arguments, text) {
+    if topology.is_work_queue(&queue.name)
+        && let Some(version) = PlanVersion::later_by_refusal(&queue.arguments, text)
+    {
         tracing::info!(queue = queue.name, plan = %version, "the queue was made by a later rabbitry and is taken as it is");
         return Ok(());
     }
@@ -116,28 +117,35 @@ async fn make(objects: &mut impl Objects, queue: &Queue, topology: &Topology) ->
 
 async fn bind(objects: &mut impl Objects, binding: &Binding) -> Result<(), TransportError> {
     let what = format!("binding of `{}` to exchange `{}`", binding.destination.name(), binding.source);
-    explained(objects.bind(binding).await, &what, OTHERWISE)
+    explained(objects.bind(binding).await, &what, otherwise)
 }
 
-const OTHERWISE: &str = "it is there with other arguments than the plan's. Give the plan's object another name, or remove the old one when it is empty and start again";
+/// What to do about something that is there with other arguments.
+fn otherwise() -> String {
+    "it is there with other arguments than the plan's. Give the plan's object another name, or remove the old one when it is empty and start again".to_owned()
+}
 
-/// What to do about a queue that is there with other arguments.
+/// The same of a queue.
 fn differs(queue: &Queue, topology: &Topology) -> String {
-    if topology.work_queues().any(|work| work.name == queue.name) {
-        let name = &queue.name;
-        return format!(
-            "it is there with other arguments than the plan's. `topology migrate {name}` of the service's command line moves its messages to a queue with the plan's; or give the handler's queue another name"
-        );
+    if !topology.is_work_queue(&queue.name) {
+        return otherwise();
     }
-    OTHERWISE.to_owned()
+    let name = &queue.name;
+    format!(
+        "it is there with other arguments than the plan's. `topology migrate {name}` of the service's command line moves its messages to a queue with the plan's; or give the handler's queue another name"
+    )
 }
 
 /// Says in the error what it was about and what to do; `differs` is what to do about a 406.
-fn explained(answer: Result<(), TransportError>, what: &str, differs: &str) -> Result<(), TransportError> {
+fn explained(
+    answer: Result<(), TransportError>,
+    what: &str,
+    differs: impl FnOnce() -> String,
+) -> Result<(), TransportError> {
     answer.map_err(|error| match error {
         TransportError::Refused { code, text } => {
             let cure = match code {
-                PRECONDITION_FAILED => differs,
+                PRECONDITION_FAILED => &differs(),
                 NOT_FOUND => "it is not there. Create it, or start once with TopologyMode::Declare",
                 ACCESS_REFUSED => {
                     "the user may not configure it. Grant the permission, or have it declared by another user and start with TopologyMode::Verify"

@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use crate::{
     topology::{
-        Argument, Arguments, Comparison, Difference, Exchange, Object, Queue, QueueType, Topology, TopologyMode,
+        Argument, Arguments, Comparison, DEAD_LETTER_EXCHANGE, Difference, Exchange, Object, Queue, QueueType,
+        Topology, TopologyMode,
         compare::refusal::{self, Unequal},
     },
     transport::{ACCESS_REFUSED, Connection, NOT_FOUND, PRECONDITION_FAILED, TransportError},
@@ -26,7 +27,7 @@ pub(super) async fn compare(connection: &dyn Connection, plan: &Topology) -> Res
         compare_exchange(connection, exchange, &mut found).await?;
     }
     for queue in &plan.queues {
-        compare_queue(connection, queue, &mut found).await?;
+        compare_queue(connection, queue, plan, &mut found).await?;
     }
     let unchecked = [
         "bindings, missing and stale: AMQP cannot list them",
@@ -76,16 +77,28 @@ async fn compare_exchange(
 async fn compare_queue(
     connection: &dyn Connection,
     queue: &Queue,
+    plan: &Topology,
     found: &mut Comparison,
 ) -> Result<(), TransportError> {
     let object = Object::Queue(queue.name.clone());
-    let of = |queue: Queue| Topology { queues: vec![queue], ..Topology::default() };
-    if !is_there(connection, &of(queue.clone()), &object, found).await? || queue.kind == QueueType::Existing {
+    let alone = Topology { queues: vec![queue.clone()], ..Topology::default() };
+    if !is_there(connection, &alone, &object, found).await? || queue.kind == QueueType::Existing {
         return Ok(());
     }
-    let mut asked = queue.clone();
-    asked.arguments.insert(NO_QUEUE.0.to_owned(), Argument::from(NO_QUEUE.1));
-    if let Some(Unequal { field, theirs }) = ask(connection, &of(asked), &object, found).await? {
+    if let Some(Unequal { field, theirs }) = ask(connection, &asked(queue), &object, found).await? {
+        if field == DEAD_LETTER_EXCHANGE {
+            for former in plan.former_queues(&queue.name) {
+                // One that was deleted since looks the same, until it is compared again.
+                if ask(connection, &asked(former), &object, &mut Comparison::default()).await?.is_none() {
+                    found.differences.extend(Difference::of_former(former));
+                    return Ok(());
+                }
+            }
+            if let Some(later) = Difference::of_later(queue, theirs.as_ref()) {
+                found.differences.push(later);
+                return Ok(());
+            }
+        }
         let ours = ours(&queue.arguments, &field);
         let (field, theirs) = match field.as_str() {
             // A queue that was declared without one is classic.
@@ -96,6 +109,13 @@ async fn compare_queue(
         found.differences.push(Difference::Unequal { object, field, ours, theirs });
     }
     Ok(())
+}
+
+/// A declaration of a queue that creates nothing.
+fn asked(queue: &Queue) -> Topology {
+    let mut asked = queue.clone();
+    asked.arguments.insert(NO_QUEUE.0.to_owned(), Argument::from(NO_QUEUE.1));
+    Topology { queues: vec![asked], ..Topology::default() }
 }
 
 /// What the plan says of a field.

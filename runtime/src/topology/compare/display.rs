@@ -22,7 +22,11 @@ impl Difference {
                 "the exchange cannot be changed: give the plan another exchange, or delete this one when nothing publishes to it, and declare".to_owned()
             }
             Self::Unequal { object: Object::Queue(_), .. } => {
-                "a queue cannot be changed: move its messages to a new one, or delete it when it is empty, and declare".to_owned()
+                "a queue cannot be changed: `topology migrate` moves a handler's messages to a new one; any other is deleted when it is empty, and declared".to_owned()
+            }
+            Self::OtherVersion { later: true, .. } => "leave it: it works as it is".to_owned(),
+            Self::OtherVersion { queue, .. } => {
+                format!("it works as it is; `topology migrate {queue}` gives it the plan's arguments once no service of the earlier version is to come back")
             }
             Self::StaleBinding { retries: false, .. } => {
                 "remove it, or the handler goes on getting events that it does not subscribe to".to_owned()
@@ -77,6 +81,10 @@ impl fmt::Display for Difference {
                     Some(_) => write!(f, "the plan has {}", Shown(ours.as_ref())),
                     None => f.write_str("the plan does not set it"),
                 }
+            }
+            Self::OtherVersion { queue, version, later } => {
+                let when = if *later { "a later" } else { "an earlier" };
+                write!(f, "queue `{queue}` was made by {when} rabbitry, whose plans are v{version}")
             }
             Self::StaleBinding { binding, .. } => write!(f, "{} is not in the plan", Told(binding)),
             Self::StaleQueue { queue, messages, consumers, bindings } => {

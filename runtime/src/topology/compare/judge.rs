@@ -9,7 +9,9 @@ use super::{
     listing::{ListedBinding, ListedExchange, ListedQueue, Listing},
     policies,
 };
-use crate::topology::{Argument, Arguments, Binding, Destination, Exchange, Queue, QueueType, Topology};
+use crate::topology::{
+    Argument, Arguments, Binding, DEAD_LETTER_EXCHANGE, Destination, Exchange, PlanVersion, Queue, QueueType, Topology,
+};
 
 /// Whose plan it is.
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +36,10 @@ pub(crate) fn compare(plan: &Topology, owner: Owner<'_>, broker: &Listing) -> Co
         match broker.queues.get(&queue.name) {
             None => differences.push(Difference::Missing { object: Object::Queue(queue.name.clone()) }),
             Some(listed) => {
-                compare_queue(queue, listed, &mut differences);
+                match other_version(plan, queue, listed) {
+                    Some(difference) => differences.push(difference),
+                    None => compare_queue(queue, listed, &mut differences),
+                }
                 let deadline = owner.deadlines.get(&queue.name).copied();
                 let found = policies::on_queue(plan, queue, listed, deadline);
                 differences.extend(found.into_iter().map(Difference::Policy));
@@ -74,6 +79,23 @@ fn compare_queue(queue: &Queue, listed: &ListedQueue, differences: &mut Vec<Diff
     fields.equal("auto_delete", false, listed.auto_delete);
     fields.equal("exclusive", false, listed.exclusive);
     fields.arguments(&queue.arguments, &listed.arguments);
+}
+
+/// What is said of a queue that is as another version of the plan has it.
+fn other_version(plan: &Topology, queue: &Queue, listed: &ListedQueue) -> Option<Difference> {
+    let differs = |queue: &Queue| {
+        let mut differences = Vec::new();
+        compare_queue(queue, listed, &mut differences);
+        !differences.is_empty()
+    };
+    if !differs(queue) {
+        return None;
+    }
+    let former = plan.former_queues(&queue.name).find(|former| !differs(former));
+    former.and_then(Difference::of_former).or_else(|| {
+        let theirs = listed.arguments.get(DEAD_LETTER_EXCHANGE);
+        Difference::of_later(queue, theirs)
+    })
 }
 
 /// The fields of one object.
@@ -135,7 +157,10 @@ fn stale_bindings(plan: &Topology, broker: &Listing, differences: &mut Vec<Diffe
     // The other bindings of a queue that was there are for whoever made it.
     for queue in plan.work_queues() {
         for listed in bindings_of(broker, &queue.name) {
-            if plan.bindings.iter().any(|binding| same_binding(binding, listed)) {
+            let planned = |plan: &Topology| plan.bindings.iter().any(|binding| same_binding(binding, listed));
+            let of_another_version =
+                plan.former.iter().any(planned) || PlanVersion::is_later_ladder(&queue.arguments, &listed.source);
+            if planned(plan) || of_another_version {
                 continue;
             }
             match binding(listed) {

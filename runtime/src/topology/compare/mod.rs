@@ -55,6 +55,16 @@ pub enum Difference {
         #[serde(skip_serializing_if = "Option::is_none")]
         theirs: Option<Value>,
     },
+    /// A handler's queue that a service of another version of the plan made, of an earlier rabbitry or of a later one. It is
+    /// taken as it is, and is not compared further.
+    OtherVersion {
+        /// Its name.
+        queue: String,
+        /// That version.
+        version: u16,
+        /// Whether it is later than the plan's.
+        later: bool,
+    },
     /// A binding that leads to a work queue of the service and that the plan does not have, as a subscription leaves it that
     /// was renamed or removed.
     StaleBinding {
@@ -165,7 +175,7 @@ impl Difference {
         match self {
             Self::Missing { .. } | Self::MissingBinding { .. } => true,
             Self::Unequal { field, ours, .. } => ours.is_some() || ACTED_ON.contains(&field.as_str()),
-            Self::StaleBinding { .. } | Self::StaleQueue { .. } => false,
+            Self::OtherVersion { .. } | Self::StaleBinding { .. } | Self::StaleQueue { .. } => false,
             Self::Policy(policy) => policy.breaks,
         }
     }

@@ -52,7 +52,7 @@ fn a_queue_of_a_later_version_is_known_by_its_dead_letters() {
         )
     };
     let dead = "x-dead-letter-exchange";
-    let later = |version, text: &str| PlanVersion::later(&arguments(version), text);
+    let later = |version, text: &str| PlanVersion::later_by_refusal(&arguments(version), text);
     assert_eq!(later(1, &text(dead, "rabbitry.v2.dead")), Some(PlanVersion::new(2)));
     assert_eq!(later(1, &text(dead, "rabbitry.v12.dead")), Some(PlanVersion::new(12)));
     assert_eq!(later(2, &text(dead, "rabbitry.v2.dead")), None, "the same");
@@ -65,5 +65,5 @@ fn a_queue_of_a_later_version_is_known_by_its_dead_letters() {
     assert_eq!(later(1, &text("x-dead-letter-routing-key", "rabbitry.v2.dead")), None);
     assert_eq!(later(1, ""), None);
     let foreign = Arguments::from([(dead.to_owned(), Argument::from("theirs"))]);
-    assert_eq!(PlanVersion::later(&foreign, &text(dead, "rabbitry.v2.dead")), None);
+    assert_eq!(PlanVersion::later_by_refusal(&foreign, &text(dead, "rabbitry.v2.dead")), None);
 }
