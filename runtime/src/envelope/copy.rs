@@ -1,5 +1,5 @@
-//! Copies of a message that failed: to the ladder, to the dead letters. They keep body, properties and headers, but not
-//! what the broker would act on.
+//! Copies of a message: to the ladder and to the dead letters when it failed, to another queue when its own is renewed. They
+//! keep body, properties and headers, but not what the broker would act on.
 
 use std::time::SystemTime;
 
@@ -72,6 +72,23 @@ pub(crate) fn copy_of(
     describe(&mut copy, message, failure, is_first_copy);
     fit(&mut copy, limits, &mut dropped);
     name_dropped(&mut copy.properties, &dropped);
+    copy
+}
+
+/// The copy of a message that goes to another queue without having failed. It has the same routing key, which a message
+/// without a name is named by, and what an earlier copy said of it stays true.
+pub(crate) fn moved(message: &Message, exchange: String, limits: Limits) -> Message {
+    let mut copy = message.clone();
+    copy.exchange = exchange;
+    let is_first_copy = !says_where_it_came_from(message);
+    let mut dropped = dropped_before(&mut copy.properties);
+    set_aside(&mut copy, message, is_first_copy, &mut dropped);
+    if is_first_copy {
+        note_origin(&mut copy, message);
+    }
+    name_dropped(&mut copy.properties, &dropped);
+    // What we did not write may be of any length, whatever its name.
+    fit_frame(&mut copy.properties, limits.frame_max.saturating_sub(FRAME_RESERVE));
     copy
 }
 
@@ -152,14 +169,19 @@ fn describe(copy: &mut Message, message: &Message, failure: &Failure, is_first_c
     set(headers::QUEUE, HeaderValue::text(&failure.queue));
     let at = headers::format_time(failure.at).unwrap_or_default();
     set(headers::LAST_FAILURE, HeaderValue::text(&at));
-    if is_first_copy {
-        set(headers::ORIGINAL_EXCHANGE, HeaderValue::text(&message.exchange));
-        set(headers::ORIGINAL_ROUTING_KEY, HeaderValue::text(&message.routing_key));
-    }
     let earlier = message.properties.headers.get(headers::FIRST_FAILURE).and_then(HeaderValue::as_text);
     // Written anew, so that what is kept is a time and no more.
     let first = earlier.filter(|_| !is_first_copy).and_then(headers::parse_time).and_then(headers::format_time);
     set(headers::FIRST_FAILURE, HeaderValue::text(first.unwrap_or(at)));
+    if is_first_copy {
+        note_origin(copy, message);
+    }
+}
+
+fn note_origin(copy: &mut Message, message: &Message) {
+    let table = &mut copy.properties.headers;
+    table.insert(headers::ORIGINAL_EXCHANGE.to_owned(), HeaderValue::text(&message.exchange));
+    table.insert(headers::ORIGINAL_ROUTING_KEY.to_owned(), HeaderValue::text(&message.routing_key));
 }
 
 /// The first 2 KiB of a text, cut between characters.

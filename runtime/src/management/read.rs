@@ -12,6 +12,7 @@ use super::{
 use crate::topology::{
     Destination, Topology,
     compare::listing::{ListedBinding, ListedQueue, Listing},
+    holding_queue,
 };
 
 /// How many questions are on their way at a time.
@@ -29,7 +30,8 @@ pub(super) async fn list(client: &Client, service: &str, plan: &Topology) -> Res
         Ok(exchange.map(|exchange| (name, exchange)))
     })
     .await?;
-    let queues = plan.queues.iter().map(|queue| queue.name.clone()).collect();
+    let holding = plan.work_queues().map(|queue| holding_queue(&queue.name));
+    let queues = plan.queues.iter().map(|queue| queue.name.clone()).chain(holding).collect();
     let mut queues = of_names(queues, |name| queue(client, name)).await?;
     let planned: BTreeSet<String> = queues.iter().map(|(name, _)| name.clone()).collect();
     let others = queues_of(client, service, &mut unread).await?;

@@ -9,6 +9,7 @@ mod plan;
 mod policies;
 mod running;
 mod signal;
+mod site;
 mod watch;
 mod watched;
 
@@ -31,6 +32,7 @@ pub use compare::CompareError;
 pub use error::{BuildError, RunError, ShutdownError, StartError, UndeclaredEvent};
 pub use health::{ConnectionHealth, Health, LastError, Status, SubscriptionHealth};
 pub use running::Running;
+pub(crate) use site::Site;
 
 /// The exchange of events that name none.
 pub(crate) const EXCHANGE: &str = "events";
@@ -85,7 +87,7 @@ pub(crate) const DEAD_LETTER_LIMIT: u64 = 1000;
 /// | [`start_timeout`](Self::start_timeout) | as long as it takes |
 /// | [`dead_letter_limit`](Self::dead_letter_limit) | 1000 messages |
 pub struct Service {
-    name: String,
+    pub(crate) name: String,
     resources: Resources,
     /// The first type of state that was given twice.
     twice: Option<&'static str>,
@@ -367,9 +369,9 @@ impl Service {
     /// ```
     ///
     /// # Errors
-    /// Those of [`build`](Self::build), and a broker that cannot be asked; see [`CompareError`].
+    /// Those of [`build`](Self::build), but for missing state, and a broker that cannot be asked; see [`CompareError`].
     pub async fn compare(self) -> Result<Comparison, CompareError> {
-        self.build()?.compare().await
+        Site::of(&self)?.compare().await
     }
 
     /// Starts the service beside other things of this process, an HTTP server for example, and returns once it consumes.

@@ -15,10 +15,10 @@ use serde::Serialize;
 
 pub use compare::{Comparison, Difference, Object, PolicyInTheWay};
 pub use mode::TopologyMode;
-#[cfg(test)]
+#[cfg(any(test, feature = "cli"))]
 pub(crate) use plan::work_queue_arguments;
 pub(crate) use plan::{
-    PlannedService, PlannedSubscription, WORK_QUEUE_DELIVERIES, dead_letter_queue, plan, undeliverable,
+    PlannedService, PlannedSubscription, WORK_QUEUE_DELIVERIES, dead_letter_queue, holding_queue, plan, undeliverable,
 };
 pub(crate) use version::{DEAD_LETTER_EXCHANGE, PlanVersion};
 
@@ -267,7 +267,7 @@ impl Queue {
     }
 
     /// A quorum queue that messages stay in until somebody takes them.
-    fn at_rest(name: String) -> Self {
+    pub(crate) fn at_rest(name: String) -> Self {
         let arguments = Arguments::from([
             ("x-queue-type".to_owned(), Argument::from("quorum")),
             ("x-delivery-limit".to_owned(), Argument::from(UNLIMITED_DELIVERIES)),

@@ -48,6 +48,11 @@ pub(crate) fn dead_letter_queue(queue: &str) -> String {
     format!("{queue}.dead")
 }
 
+/// The queue that a work queue's messages are in while it is made anew.
+pub(crate) fn holding_queue(queue: &str) -> String {
+    format!("{queue}.migrating")
+}
+
 impl Topology {
     /// Whether a queue of the plan is one that a handler consumes: those alone have dead letters.
     pub(crate) fn is_work_queue(&self, name: &str) -> bool {

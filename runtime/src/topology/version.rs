@@ -54,7 +54,7 @@ impl PlanVersion {
     }
 
     /// The version that planned a work queue of these arguments.
-    fn of(arguments: &Arguments) -> Option<Self> {
+    pub(crate) fn of(arguments: &Arguments) -> Option<Self> {
         Self::by_dead_letters(arguments.get(DEAD_LETTER_EXCHANGE)?.as_text()?)
     }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use serde_json::Value;
 
 use super::{Comparison, Difference, Object, PolicyInTheWay};
-use crate::topology::{Binding, Destination};
+use crate::topology::{Binding, Destination, holding_queue};
 
 impl Difference {
     /// What to do about it.
@@ -27,6 +27,9 @@ impl Difference {
             Self::OtherVersion { later: true, .. } => "leave it: it works as it is".to_owned(),
             Self::OtherVersion { queue, .. } => {
                 format!("it works as it is; `topology migrate {queue}` gives it the plan's arguments once no service of the earlier version is to come back")
+            }
+            Self::Migrating { queue, .. } => {
+                format!("events wait in its holding queue, and more come: `topology migrate {queue}` goes on with it")
             }
             Self::StaleBinding { retries: false, .. } => {
                 "remove it, or the handler goes on getting events that it does not subscribe to".to_owned()
@@ -86,9 +89,17 @@ impl fmt::Display for Difference {
                 let when = if *later { "a later" } else { "an earlier" };
                 write!(f, "queue `{queue}` was made by {when} rabbitry, whose plans are v{version}")
             }
+            Self::Migrating { queue, messages } => {
+                write!(
+                    f,
+                    "queue `{queue}` is being migrated (messages in `{}`: {})",
+                    holding_queue(queue),
+                    Counted(*messages)
+                )
+            }
             Self::StaleBinding { binding, .. } => write!(f, "{} is not in the plan", Told(binding)),
             Self::StaleQueue { queue, messages, consumers, bindings } => {
-                let messages = messages.map_or_else(|| "not counted".to_owned(), |messages| messages.to_string());
+                let messages = Counted(*messages);
                 write!(f, "queue `{queue}` is not in the plan (messages: {messages}, consumers: {consumers}")?;
                 for binding in bindings {
                     write!(f, "; bound to `{}` by `{}`", binding.source, binding.routing_key)?;
@@ -113,6 +124,18 @@ impl fmt::Display for Object {
         match self {
             Self::Exchange(name) => write!(f, "exchange `{name}`"),
             Self::Queue(name) => write!(f, "queue `{name}`"),
+        }
+    }
+}
+
+/// A number of messages that may not be known yet.
+struct Counted(Option<u64>);
+
+impl fmt::Display for Counted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(messages) => write!(f, "{messages}"),
+            None => f.write_str("not counted"),
         }
     }
 }

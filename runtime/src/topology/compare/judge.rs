@@ -11,6 +11,7 @@ use super::{
 };
 use crate::topology::{
     Argument, Arguments, Binding, DEAD_LETTER_EXCHANGE, Destination, Exchange, PlanVersion, Queue, QueueType, Topology,
+    holding_queue,
 };
 
 /// Whose plan it is.
@@ -49,6 +50,7 @@ pub(crate) fn compare(plan: &Topology, owner: Owner<'_>, broker: &Listing) -> Co
     let mut unchecked = broker.unread.clone();
     missing_bindings(plan, broker, &mut differences);
     stale_bindings(plan, broker, &mut differences, &mut unchecked);
+    migrating(plan, broker, &mut differences);
     stale_queues(plan, owner.service, broker, &mut differences);
     // Stable: otherwise they stay in the plan's order.
     differences.sort_by_key(|difference| !difference.breaks());
@@ -178,10 +180,18 @@ fn stale_bindings(plan: &Topology, broker: &Listing, differences: &mut Vec<Diffe
     }
 }
 
+fn migrating(plan: &Topology, broker: &Listing, differences: &mut Vec<Difference>) {
+    for Queue { name, .. } in plan.work_queues() {
+        if let Some(holding) = broker.queues.get(&holding_queue(name)) {
+            differences.push(Difference::Migrating { queue: name.clone(), messages: holding.messages });
+        }
+    }
+}
+
 fn stale_queues(plan: &Topology, service: &str, broker: &Listing, differences: &mut Vec<Difference>) {
     let prefix = format!("{service}.");
     for (name, listed) in &broker.queues {
-        let planned = plan.queues.iter().any(|queue| queue.name == *name);
+        let planned = plan.queues.iter().any(|queue| queue.name == *name || holding_queue(&queue.name) == *name);
         if planned || !name.starts_with(&prefix) || listed.exclusive {
             continue;
         }
@@ -202,7 +212,7 @@ fn bindings_of<'a>(broker: &'a Listing, queue: &'a str) -> impl Iterator<Item = 
 }
 
 /// A binding in the plan's words; `None` if it has an argument that has none there.
-fn binding(listed: &ListedBinding) -> Option<Binding> {
+pub(crate) fn binding(listed: &ListedBinding) -> Option<Binding> {
     let arguments = listed.arguments.iter().map(|(name, value)| {
         let value = match value {
             Value::String(text) => Argument::Text(text.clone()),

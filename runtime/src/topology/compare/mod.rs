@@ -9,6 +9,8 @@ pub(crate) mod refusal;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
+#[cfg(feature = "cli")]
+pub(crate) use judge::binding;
 pub(crate) use judge::{Owner, compare};
 
 use super::Binding;
@@ -64,6 +66,13 @@ pub enum Difference {
         version: u16,
         /// Whether it is later than the plan's.
         later: bool,
+    },
+    /// A handler's queue is being migrated, or was, until that was interrupted.
+    Migrating {
+        /// Its name.
+        queue: String,
+        /// How many messages wait in its holding queue; `None` if the broker has not counted them.
+        messages: Option<u64>,
     },
     /// A binding that leads to a work queue of the service and that the plan does not have, as a subscription leaves it that
     /// was renamed or removed.
@@ -175,7 +184,10 @@ impl Difference {
         match self {
             Self::Missing { .. } | Self::MissingBinding { .. } => true,
             Self::Unequal { field, ours, .. } => ours.is_some() || ACTED_ON.contains(&field.as_str()),
-            Self::OtherVersion { .. } | Self::StaleBinding { .. } | Self::StaleQueue { .. } => false,
+            Self::OtherVersion { .. }
+            | Self::Migrating { .. }
+            | Self::StaleBinding { .. }
+            | Self::StaleQueue { .. } => false,
             Self::Policy(policy) => policy.breaks,
         }
     }
