@@ -31,6 +31,14 @@ pub(super) struct Moving<'a> {
     pub(super) quiet: Duration,
 }
 
+/// What a round came to.
+pub(super) struct Round {
+    /// How many messages it moved.
+    pub(super) moved: u64,
+    /// Whether nothing came any more in the end.
+    pub(super) quiet: bool,
+}
+
 /// Why messages stay where they are.
 pub(super) enum Stays {
     NotStored(String),
@@ -44,14 +52,13 @@ impl From<TransportError> for Stays {
 }
 
 impl Moving<'_> {
-    /// Moves what is there and what comes, until nothing came for the quiet time, or until it would never end. Says how
-    /// many it moved.
-    pub(super) async fn round(&self, told: &mut (dyn FnMut(Step) + Send)) -> Result<u64, Stays> {
+    /// Moves what is there and what comes, until nothing came for the quiet time, or until it would never end.
+    pub(super) async fn round(&self, told: &(dyn Fn(Step) + Sync)) -> Result<Round, Stays> {
         let waiting = self.connection.usage(self.from).await?.ready;
         let mut from = self.connection.consume_channel(self.from.to_owned()).await?;
         let mut to = self.connection.publish_channel().await?;
         from.consume(BATCH).await?;
-        let mut count = 0;
+        let (mut count, mut quiet) = (0, false);
         let mut patience = std::pin::pin!(self.clock.sleep(self.quiet.saturating_mul(PATIENCE)));
         let mut impatient = false;
         // What waited comes, however long it takes.
@@ -63,7 +70,10 @@ impl Moving<'_> {
                     impatient = true;
                     continue;
                 }
-                () = self.clock.sleep(self.quiet) => break,
+                () = self.clock.sleep(self.quiet) => {
+                    quiet = true;
+                    break;
+                }
             };
             let Some(first) = first else { break };
             count += self.pass_on(first, &mut from, &mut to, told).await?;
@@ -71,12 +81,13 @@ impl Moving<'_> {
         // Its answer proves that all acknowledgements were taken.
         from.stop().await?;
         while let Some(late) = from.next().await? {
+            quiet = false;
             count += self.pass_on(late, &mut from, &mut to, told).await?;
         }
         // What it gave since is few, and settled before it closes.
         from.close().await?;
         to.close().await?;
-        Ok(count)
+        Ok(Round { moved: count, quiet })
     }
 
     /// Moves a delivery, and what has come with it.
@@ -85,7 +96,7 @@ impl Moving<'_> {
         first: Delivery,
         from: &mut Box<dyn ConsumeChannel>,
         to: &mut Box<dyn PublishChannel>,
-        told: &mut (dyn FnMut(Step) + Send),
+        told: &(dyn Fn(Step) + Sync),
     ) -> Result<u64, Stays> {
         let mut batch = vec![first];
         while batch.len() < BATCH.into() {

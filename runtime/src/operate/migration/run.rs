@@ -1,11 +1,14 @@
 //! A migration under way.
 
-use std::time::Duration;
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use super::{
     Found, MigrateError, Migrated, Migration, Step, found,
     holding::Holding,
-    moving::{Moving, Stays},
+    moving::{Moving, Round, Stays},
     proof::Proof,
     routes::{self, Route},
 };
@@ -26,7 +29,8 @@ pub(super) struct Run<'a> {
     pub(super) connection: &'a dyn Connection,
     pub(super) holding: Holding,
     quiet: Duration,
-    told: &'a mut (dyn FnMut(&Step) + Send),
+    /// Told of each step; shared, so that a future of ours can go from thread to thread.
+    told: Mutex<&'a mut (dyn FnMut(&Step) + Send)>,
 }
 
 impl<'a> Run<'a> {
@@ -36,11 +40,11 @@ impl<'a> Run<'a> {
         quiet: Duration,
         told: &'a mut (dyn FnMut(&Step) + Send),
     ) -> Self {
-        Self { migration, connection, holding: migration.holding(), quiet, told }
+        Self { migration, connection, holding: migration.holding(), quiet, told: Mutex::new(told) }
     }
 
     /// What is still to be done.
-    pub(super) async fn all(mut self) -> Result<Migrated, MigrateError> {
+    pub(super) async fn all(self) -> Result<Migrated, MigrateError> {
         let mut migrated = Migrated::default();
         let found = found::look(self.connection, self.planned(), &self.holding).await;
         match found.map_err(|error| self.failed(error))? {
@@ -60,7 +64,7 @@ impl<'a> Run<'a> {
     }
 
     /// Empties the work queue into the holding queue and deletes it.
-    async fn set_aside(&mut self) -> Result<u64, MigrateError> {
+    async fn set_aside(&self) -> Result<u64, MigrateError> {
         let (work, holding) = (self.planned().name.clone(), self.holding.queue.clone());
         self.check_unused(&work).await?;
         let proof = Proof::of(self).await?;
@@ -76,7 +80,7 @@ impl<'a> Run<'a> {
     }
 
     /// Makes the work queue, fills it from the holding queue, and deletes that.
-    async fn renew(&mut self) -> Result<u64, MigrateError> {
+    async fn renew(&self) -> Result<u64, MigrateError> {
         let (work, holding) = (self.planned().name.clone(), self.holding.queue.clone());
         self.check_unused(&holding).await?;
         let routes = routes::of(self).await?;
@@ -96,7 +100,7 @@ impl<'a> Run<'a> {
     }
 
     /// Has routes lead to another queue: at no moment to neither of them.
-    async fn pass(&mut self, routes: &[Route], from: &str, to: &str) -> Result<(), MigrateError> {
+    async fn pass(&self, routes: &[Route], from: &str, to: &str) -> Result<(), MigrateError> {
         for route in routes {
             let binding = route.to(to);
             match self.connection.declare(&binding_alone(&binding), TopologyMode::Declare).await {
@@ -111,7 +115,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    async fn unbind(&mut self, route: &Route, queue: &str) -> Result<(), MigrateError> {
+    async fn unbind(&self, route: &Route, queue: &str) -> Result<(), MigrateError> {
         let binding = route.to(queue);
         self.connection.unbind(&binding).await.map_err(|error| self.failed(error))?;
         let (exchange, routing_key) = (binding.source, binding.routing_key);
@@ -120,13 +124,15 @@ impl<'a> Run<'a> {
     }
 
     /// Empties a queue that was unbound, until it is proven that nothing of it is anywhere else.
-    async fn leave(&mut self, queue: &str, routes: &[Route], proof: &Proof) -> Result<u64, MigrateError> {
+    async fn leave(&self, queue: &str, routes: &[Route], proof: &Proof) -> Result<u64, MigrateError> {
         let mut moved = 0;
         for _ in 0..ROUNDS {
-            moved += self.empty(queue).await?;
+            let round = self.empty(queue).await?;
+            moved += round.moved;
             self.check_unused(queue).await?;
             proof.wait(self, queue).await?;
-            if self.is_empty(queue).await? {
+            // Empty between two messages is not left.
+            if round.quiet && self.is_empty(queue).await? {
                 self.tell(&Step::Left { queue: queue.to_owned() });
                 return Ok(moved);
             }
@@ -138,7 +144,7 @@ impl<'a> Run<'a> {
     }
 
     /// Moves all messages of a queue to where the exchange of the holding queue leads.
-    async fn empty(&mut self, queue: &str) -> Result<u64, MigrateError> {
+    async fn empty(&self, queue: &str) -> Result<Round, MigrateError> {
         let moving = Moving {
             connection: self.connection,
             clock: &*self.migration.site.clock,
@@ -146,8 +152,7 @@ impl<'a> Run<'a> {
             exchange: &self.holding.exchange,
             quiet: self.quiet,
         };
-        let told = &mut self.told;
-        moving.round(&mut |step| told(&step)).await.map_err(|stays| match stays {
+        moving.round(&|step| self.tell(&step)).await.map_err(|stays| match stays {
             Stays::NotStored(reason) => MigrateError::NotStored { queue: queue.to_owned(), reason },
             Stays::Failed(error) => self.migration.failed(error),
         })
@@ -175,7 +180,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    async fn delete(&mut self, queue: String) -> Result<(), MigrateError> {
+    async fn delete(&self, queue: String) -> Result<(), MigrateError> {
         self.connection.delete_queue(&queue).await.map_err(|error| self.failed(error))?;
         self.tell(&Step::Deleted { queue });
         Ok(())
@@ -207,8 +212,8 @@ impl<'a> Run<'a> {
         self.migration.failed(error)
     }
 
-    fn tell(&mut self, step: &Step) {
-        (self.told)(step);
+    fn tell(&self, step: &Step) {
+        (self.told.lock().unwrap_or_else(PoisonError::into_inner))(step);
     }
 }
 
