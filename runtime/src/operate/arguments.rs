@@ -78,8 +78,9 @@ pub(super) struct MigrateOptions {
     /// Every instance of the service has ended. A classic queue does not tell, so it needs this or --management-url.
     #[arg(long)]
     pub(super) all_stopped: bool,
-    /// How long a queue must have got nothing before it is deleted. More for a cluster that is in trouble.
-    #[arg(long, default_value = "2s", value_name = "DURATION")]
+    /// How long a queue must have got nothing before it is deleted, and have been there before anything is moved to it. More
+    /// for a cluster that is in trouble.
+    #[arg(long, default_value = "3s", value_name = "DURATION")]
     pub(super) quiet: String,
 }
 

@@ -29,8 +29,9 @@ use crate::{
 use holding::Holding;
 use run::Run;
 
-/// How long a queue must have got nothing before it counts as left: what a broker has routed to it may still be on its way.
-const QUIET: Duration = Duration::from_secs(2);
+/// How long a new queue must have been there before messages are entrusted to it, and an old one have got nothing before it
+/// counts as left: what a broker has routed to it may still be on its way.
+const QUIET: Duration = Duration::from_secs(3);
 
 /// A work queue that is to be moved to the arguments of its service's plan.
 ///
@@ -107,8 +108,8 @@ impl Migration {
         Ok(Self { site, queue, quiet: Ok(QUIET), all_stopped: false })
     }
 
-    /// How long a queue must have got nothing before it is deleted: a [`Duration`] or a text like `"2s"`. Default: 2 s; more
-    /// where the broker is a cluster that is busy or in trouble.
+    /// How long a queue must have got nothing before it is deleted, and have been there before anything is moved to it: a
+    /// [`Duration`] or a text like `"3s"`. Default: 3 s; more where the broker is a cluster that is busy or in trouble.
     #[must_use]
     pub fn quiet(mut self, quiet: impl IntoDuration) -> Self {
         self.quiet = quiet.into_duration();

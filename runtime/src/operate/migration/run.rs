@@ -70,8 +70,7 @@ impl<'a> Run<'a> {
         let proof = Proof::of(self).await?;
         let routes = routes::of(self).await?;
         self.declare(&self.beside()).await?;
-        self.declare(&self.holding.topology()).await?;
-        self.tell(&Step::Made { queue: holding.clone() });
+        self.make(&holding, &self.holding.topology()).await?;
         self.pass(&[Route::sure(self.holding.lead(&work))], &work, &holding).await?;
         self.pass(&routes, &work, &holding).await?;
         let moved = self.leave(&work, &routes, &proof).await?;
@@ -86,8 +85,8 @@ impl<'a> Run<'a> {
         let routes = routes::of(self).await?;
         self.declare(&self.beside()).await?;
         self.declare(&self.holding.topology()).await?;
-        self.declare(&Topology { queues: vec![self.planned().clone()], ..Topology::default() }).await?;
-        self.tell(&Step::Made { queue: work.clone() });
+        let planned = Topology { queues: vec![self.planned().clone()], ..Topology::default() };
+        self.make(&work, &planned).await?;
         self.pass(&routes, &holding, &work).await?;
         self.pass(&[Route::sure(self.holding.lead(&work))], &holding, &work).await?;
         // It is a quorum queue, and only ours.
@@ -97,6 +96,15 @@ impl<'a> Run<'a> {
         exchange.map_err(|error| self.failed(error))?;
         self.tell(&Step::Done { queue: work });
         Ok(moved)
+    }
+
+    /// Makes a queue that messages will be entrusted to, a while later: RabbitMQ loses a quorum queue that was declared less than
+    /// a second before it is killed, with whatever is in it (measured).
+    async fn make(&self, queue: &str, topology: &Topology) -> Result<(), MigrateError> {
+        self.declare(topology).await?;
+        self.migration.site.clock.sleep(self.quiet).await;
+        self.tell(&Step::Made { queue: queue.to_owned() });
+        Ok(())
     }
 
     /// Has routes lead to another queue: at no moment to neither of them.
