@@ -29,7 +29,7 @@ use std::time::Duration;
 
 pub use books::Books;
 pub use broker::{Node, TestBroker, is_4};
-pub use cargo::{cargo, forget_the_test};
+pub use cargo::{binary, cargo, forget_the_test};
 pub use child::Child;
 pub use client::{Client, Header, Raw, table};
 pub use clock::HeldClock;
