@@ -77,7 +77,9 @@ fn dependencies_point_to_the_core() {
         let files = if folder.is_dir() { rust_files(&folder) } else { vec![source.join(format!("{layer}.rs"))] };
         for path in files.iter().filter(|path| !is_test(path)) {
             for used in uses(&code(path)) {
-                let above = LAYERS.iter().skip(position + 1).any(|above| *above == used) || used == "service";
+                let above = LAYERS.iter().skip(position + 1).any(|above| *above == used)
+                    || used == "service"
+                    || used == "operate";
                 assert!(!above, "{} uses `{used}`, which stands above `{layer}`", path.display());
             }
         }

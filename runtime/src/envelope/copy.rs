@@ -1,5 +1,5 @@
-//! Copies of a message: to the ladder and to the dead letters when it failed, to another queue when its own is renewed. They
-//! keep body, properties and headers, but not what the broker would act on.
+//! Copies of a message that failed: to the ladder, to the dead letters. They keep body, properties and headers, but not
+//! what the broker would act on.
 
 use std::time::SystemTime;
 
@@ -13,7 +13,7 @@ const OUR_HEADERS: usize = 8 * 1024;
 /// What the text of an error takes at most, in bytes; and the names of what was dropped.
 const ERROR_TEXT: usize = 2 * 1024;
 /// What the broker may add to a header on the way (`x-death` and its like), and what we leave free for it.
-const FRAME_RESERVE: usize = 4 * 1024;
+pub(super) const FRAME_RESERVE: usize = 4 * 1024;
 
 /// What a copy says of the failure that it was made for.
 #[derive(Clone, Debug)]
@@ -75,23 +75,6 @@ pub(crate) fn copy_of(
     copy
 }
 
-/// The copy of a message that goes to another queue without having failed. It has the same routing key, which a message
-/// without a name is named by, and what an earlier copy said of it stays true.
-pub(crate) fn moved(message: &Message, exchange: String, limits: Limits) -> Message {
-    let mut copy = message.clone();
-    copy.exchange = exchange;
-    let is_first_copy = !says_where_it_came_from(message);
-    let mut dropped = dropped_before(&mut copy.properties);
-    set_aside(&mut copy, message, is_first_copy, &mut dropped);
-    if is_first_copy {
-        note_origin(&mut copy, message);
-    }
-    name_dropped(&mut copy.properties, &dropped);
-    // What we did not write may be of any length, whatever its name.
-    fit_frame(&mut copy.properties, limits.frame_max.saturating_sub(FRAME_RESERVE));
-    copy
-}
-
 /// Leaves out headers of a message that came, the largest first, until its content header fits a frame of this length, and
 /// names them. It may be longer than what was published: brokers add headers of theirs on the way.
 pub(crate) fn fit_frame(properties: &mut Properties, frame_max: usize) {
@@ -104,12 +87,12 @@ pub(crate) fn fit_frame(properties: &mut Properties, frame_max: usize) {
 }
 
 /// Takes the list of what was left out earlier, by a copy or on the way in, so that it is named again.
-fn dropped_before(properties: &mut Properties) -> Vec<String> {
+pub(super) fn dropped_before(properties: &mut Properties) -> Vec<String> {
     let earlier = properties.headers.remove(headers::DROPPED);
     earlier.as_ref().and_then(HeaderValue::as_text).map(str::to_owned).into_iter().collect()
 }
 
-fn name_dropped(properties: &mut Properties, dropped: &[String]) {
+pub(super) fn name_dropped(properties: &mut Properties, dropped: &[String]) {
     if !dropped.is_empty() {
         let names = HeaderValue::text(shortened(&dropped.join(", ")));
         properties.headers.insert(headers::DROPPED.to_owned(), names);
@@ -117,7 +100,7 @@ fn name_dropped(properties: &mut Properties, dropped: &[String]) {
 }
 
 /// Whether an earlier copy noted the exchange and the routing key. Both are short strings; what is none of that is forged.
-fn says_where_it_came_from(message: &Message) -> bool {
+pub(super) fn says_where_it_came_from(message: &Message) -> bool {
     [headers::ORIGINAL_EXCHANGE, headers::ORIGINAL_ROUTING_KEY].into_iter().all(|name| {
         let value = message.properties.headers.get(name).and_then(HeaderValue::as_text);
         value.is_some_and(|text| text.len() <= SHORT_STRING)
@@ -126,7 +109,7 @@ fn says_where_it_came_from(message: &Message) -> bool {
 
 /// Takes off what the broker acts on. The first copy keeps the old values under `rabbitry-original-…`; in later ones they
 /// are the marks of our own ladder.
-fn set_aside(copy: &mut Message, message: &Message, is_first_copy: bool, dropped: &mut Vec<String>) {
+pub(super) fn set_aside(copy: &mut Message, message: &Message, is_first_copy: bool, dropped: &mut Vec<String>) {
     let properties = &mut copy.properties;
     let old_mode = properties.delivery_mode.replace(PERSISTENT).filter(|mode| *mode != PERSISTENT);
     let expiration = properties.expiration.take();
@@ -178,7 +161,7 @@ fn describe(copy: &mut Message, message: &Message, failure: &Failure, is_first_c
     }
 }
 
-fn note_origin(copy: &mut Message, message: &Message) {
+pub(super) fn note_origin(copy: &mut Message, message: &Message) {
     let table = &mut copy.properties.headers;
     table.insert(headers::ORIGINAL_EXCHANGE.to_owned(), HeaderValue::text(&message.exchange));
     table.insert(headers::ORIGINAL_ROUTING_KEY.to_owned(), HeaderValue::text(&message.routing_key));

@@ -6,14 +6,18 @@ mod default;
 pub(crate) mod headers;
 pub(crate) mod id;
 pub(crate) mod message;
+#[cfg(feature = "cli")]
+mod moved;
 mod reason;
 
 use std::borrow::Cow;
 
 use crate::event::{DecodeError, EncodeError, EventSet, EventType, Metadata, Payload};
 
-pub(crate) use copy::{Failure, Limits, attempts_so_far, copy_of, fit_frame, moved, too_long_for_a_frame};
+pub(crate) use copy::{Failure, Limits, attempts_so_far, copy_of, fit_frame, too_long_for_a_frame};
 pub use message::{HeaderValue, Headers, Message, Properties};
+#[cfg(feature = "cli")]
+pub(crate) use moved::moved;
 pub use reason::Reason;
 
 /// How an event is laid out in a message.

@@ -338,3 +338,28 @@ fn what_another_version_made() {
     assert_eq!(comparison.breaking().count(), 2, "{comparison}");
     assert!(comparison.to_string().contains("by `renamed` is not in the plan"), "{comparison}");
 }
+
+#[test]
+fn what_is_being_migrated() {
+    let plan = stock(&[("stock.order", QueueType::Quorum), ("billing.in", QueueType::Quorum)]);
+    let mut broker = having(&plan);
+    let holding =
+        |messages| ListedQueue { kind: "quorum".to_owned(), durable: true, messages, ..ListedQueue::default() };
+    // Its work queue is gone already, or still there; its name begins with the service's, or not.
+    broker.queues.remove("stock.order");
+    broker.queues.insert("stock.order.migrating".to_owned(), holding(Some(7)));
+    broker.queues.insert("billing.in.migrating".to_owned(), holding(None));
+    broker.bindings.retain(|binding| binding.destination != Destination::Queue("stock.order".to_owned()));
+    check(
+        &plan,
+        &broker,
+        &expect![[r#"
+        queue `stock.order` is missing
+          → create it: `Service::declare`, or start with TopologyMode::Declare
+        queue `stock.order` is being migrated (messages in `stock.order.migrating`: 7)
+          → events wait in its holding queue, and more come: `topology migrate stock.order` goes on with it
+        queue `billing.in` is being migrated (messages in `billing.in.migrating`: not counted)
+          → events wait in its holding queue, and more come: `topology migrate billing.in` goes on with it
+    "#]],
+    );
+}
