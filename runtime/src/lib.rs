@@ -16,6 +16,8 @@ mod management;
 #[path = "management/without.rs"]
 mod management;
 pub mod observe;
+#[cfg(feature = "cli")]
+pub mod operate;
 mod publisher;
 pub mod retry;
 mod service;

@@ -107,7 +107,7 @@ impl Books {
     }
 
     fn add(&mut self, queue: &str, messages: usize) {
-        if queue == "rabbitry.v1.undeliverable" {
+        if queue.ends_with(".undeliverable") {
             self.undeliverable += messages;
         } else if queue.ends_with(".dead") {
             self.dead += messages;

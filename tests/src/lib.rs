@@ -17,6 +17,7 @@ mod proxy;
 mod record;
 mod services;
 mod socket;
+mod stock;
 mod stranger;
 
 // The README's code compiles and runs.
@@ -28,7 +29,7 @@ use std::time::Duration;
 
 pub use books::Books;
 pub use broker::{Node, TestBroker, is_4};
-pub use cargo::{cargo, forget_the_test};
+pub use cargo::{binary, cargo, forget_the_test};
 pub use child::Child;
 pub use client::{Client, Header, Raw, table};
 pub use clock::HeldClock;
@@ -40,6 +41,7 @@ pub use proxy::{Proxy, Way};
 pub use record::Record;
 pub use services::{any, gated, queues, stop, stop_all};
 pub use socket::{Fields, Socket, Text, To, value};
+pub use stock::{RESERVE, ids, migration, stock};
 pub use stranger::{Stranger, id, integer, json, text, texts};
 
 /// How long anything may take that is expected to happen. Generous, since it is only waited out by a failure.

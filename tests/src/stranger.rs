@@ -61,6 +61,13 @@ impl Stranger {
         within("declaring", declared).await.expect("all of it is declared");
     }
 
+    /// Binds a queue, by an empty key.
+    pub async fn bind(&self, exchange: &str, queue: &str) {
+        let mut topology = Topology::default();
+        topology.bindings.push(Binding::new(exchange, Destination::Queue(queue.to_owned()), ""));
+        self.declare(&topology).await;
+    }
+
     /// Publishes a message, and returns once it is confirmed and in a queue at least.
     pub async fn publish(&self, exchange: &str, routing_key: &str, properties: Properties, body: &[u8]) {
         let answer = self.send(exchange, routing_key, properties, body).await;
@@ -80,14 +87,29 @@ impl Stranger {
         properties: Properties,
         body: &[u8],
     ) -> (Confirmed, Option<Returned>) {
+        self.try_send(exchange, routing_key, properties, body).await.expect("the broker answers")
+    }
+
+    /// Whether there is an exchange of this name.
+    pub async fn has_exchange(&self, name: &str) -> bool {
+        self.try_send(name, "", Properties::default(), b"").await.is_ok()
+    }
+
+    async fn try_send(
+        &self,
+        exchange: &str,
+        routing_key: &str,
+        properties: Properties,
+        body: &[u8],
+    ) -> Result<(Confirmed, Option<Returned>), TransportError> {
         let (exchange, routing_key) = (exchange.to_owned(), routing_key.to_owned());
         let message = Message { exchange, routing_key, properties, body: body.to_vec().into() };
         let mut channel = self.connection.publish_channel().await.expect("a channel opens");
         let mut written = channel.write(vec![(&message, true)]).await;
         let confirm = written.remove(0).expect("it is written");
-        let answer = within("a confirm", confirm).await.expect("the broker answers");
+        let answer = within("a confirm", confirm).await?;
         channel.close().await.expect("the channel closes");
-        answer
+        Ok(answer)
     }
 
     /// Publishes an event without an envelope: a JSON body, its id, and its name as the routing key.
@@ -110,6 +132,16 @@ impl Stranger {
     /// Looks at the next `count` messages of a queue and gives them back.
     pub async fn look(&self, queue: &str, count: usize) -> Vec<Delivery> {
         self.next(queue, count, false).await
+    }
+
+    /// Has so many messages of a queue in hand, and takes no more. Closing gives them back.
+    pub async fn hold(&self, queue: &str, count: usize) -> Box<dyn ConsumeChannel> {
+        let mut channel = self.consume(queue, count).await;
+        for number in 1..=count {
+            within(format!("message {number} of {count} from {queue}"), next(&mut channel)).await;
+        }
+        channel.stop().await.expect("the consumer ends");
+        channel
     }
 
     /// Takes the first message of a queue and puts it back, so many times: a delivery each, and none beyond.
@@ -178,6 +210,11 @@ impl Stranger {
         channel.stop().await.expect("the consumer ends");
         channel.close().await.expect("the channel closes");
         received
+    }
+
+    /// Deletes a queue.
+    pub async fn delete_queue(&self, name: &str) {
+        within("deleting", self.connection.delete_queue(name)).await.expect("it is deleted");
     }
 
     /// How many messages wait in a queue.

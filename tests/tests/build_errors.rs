@@ -65,6 +65,7 @@ fn subscriptions_make_sense() {
     let to = || Subscription::to("order_created");
     let policy = RetryPolicy::default();
     check(with(to().name("dead")), "Handler", &["handler `dead`", "choose another"]);
+    check(with(to().name("stock.migrating")), "Handler", &["handler `stock.migrating`", "choose another"]);
     check(with(to().name("A")), "Handler", &["handler `A`", "`name`", "a-z"]);
     check(
         with(to().and("order created")),

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rabbitry_tests::{Node, TestBroker, eventually, within};
+use rabbitry_tests::{Node, TestBroker, binary, eventually, within};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines},
@@ -16,24 +16,6 @@ use tokio::{
 };
 
 // --- The processes ----------------------------------------------------------------------------------------------------
-
-/// The folder of the services' binaries, built once; a build that is up to date takes no time.
-fn binaries() -> &'static Path {
-    static BINARIES: OnceLock<PathBuf> = OnceLock::new();
-    BINARIES.get_or_init(|| {
-        let mut build = rabbitry_tests::cargo();
-        build.args(["build", "--workspace", "--all-features", "--bins", "--message-format=json"]);
-        let output = build.current_dir(env!("CARGO_MANIFEST_DIR")).stderr(Stdio::inherit()).output().unwrap();
-        assert!(output.status.success(), "the examples cannot be built: {}", output.status);
-        let messages = String::from_utf8(output.stdout).unwrap();
-        let executables = messages.lines().filter_map(|line| {
-            let message: Value = serde_json::from_str(line).ok()?;
-            Some(PathBuf::from(message["executable"].as_str()?))
-        });
-        let orders = executables.into_iter().find(|path| path.file_stem().is_some_and(|name| name == "orders"));
-        orders.unwrap().parent().unwrap().to_owned()
-    })
-}
 
 /// A fresh folder for databases.
 fn folder(test: &str) -> PathBuf {
@@ -46,8 +28,7 @@ fn folder(test: &str) -> PathBuf {
 
 /// A command that runs an example in a folder, on free ports.
 async fn example(name: &str, broker: &str, folder: &Path) -> Command {
-    let program = tokio::task::spawn_blocking(binaries).await.unwrap().join(name);
-    let mut command = Command::new(program);
+    let mut command = Command::new(binary(name).await);
     command
         .current_dir(folder)
         .env_remove("ORDERS_DB")

@@ -6,7 +6,7 @@ use std::{
 };
 
 /// The modules of the runtime, from the core to the edge: each may use what stands before it.
-const LAYERS: [&str; 11] = [
+const LAYERS: [&str; 12] = [
     "time",
     "event",
     "envelope",
@@ -16,6 +16,7 @@ const LAYERS: [&str; 11] = [
     "handler",
     "subscription",
     "transport",
+    "management",
     "publisher",
     "consumer",
 ];
@@ -59,6 +60,16 @@ fn only_the_amqp_transport_names_lapin() {
 }
 
 #[test]
+fn only_management_names_the_http_client() {
+    let source = root().join("runtime/src");
+    for path in rust_files(&source) {
+        if !path.starts_with(source.join("management")) {
+            assert!(!code(&path).contains("ureq::"), "{} names ureq", path.display());
+        }
+    }
+}
+
+#[test]
 fn dependencies_point_to_the_core() {
     let source = root().join("runtime/src");
     for (position, layer) in LAYERS.iter().enumerate() {
@@ -66,7 +77,9 @@ fn dependencies_point_to_the_core() {
         let files = if folder.is_dir() { rust_files(&folder) } else { vec![source.join(format!("{layer}.rs"))] };
         for path in files.iter().filter(|path| !is_test(path)) {
             for used in uses(&code(path)) {
-                let above = LAYERS.iter().skip(position + 1).any(|above| *above == used) || used == "service";
+                let above = LAYERS.iter().skip(position + 1).any(|above| *above == used)
+                    || used == "service"
+                    || used == "operate";
                 assert!(!above, "{} uses `{used}`, which stands above `{layer}`", path.display());
             }
         }

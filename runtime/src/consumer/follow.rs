@@ -13,7 +13,7 @@ use crate::{
     envelope::{self, Failure, Message, copy_of},
     observe::Next,
     publisher::{Entered, NotSent, PublishError},
-    topology::{dead_letter_exchange, ladder::Due},
+    topology::ladder::Due,
     transport::Backoff,
 };
 
@@ -146,7 +146,7 @@ impl Worker {
     /// The exchange and the routing key of what follows.
     fn way(&self, next: Next) -> (String, String) {
         let delay = match next {
-            Next::DeadLetter => return (dead_letter_exchange(), self.queue.to_string()),
+            Next::DeadLetter => return self.to_the_dead(),
             Next::After(delay) => delay,
             Next::Again => Duration::ZERO,
         };
@@ -163,8 +163,12 @@ impl Worker {
                     "a retry is asked for later than the delay ladder holds, and comes earlier; see Service::schedules_up_to"
                 );
                 // The longest that it holds always has a way.
-                ladder.entry(longest, due).unwrap_or_else(|| (dead_letter_exchange(), self.queue.to_string()))
+                ladder.entry(longest, due).unwrap_or_else(|| self.to_the_dead())
             }
         }
+    }
+
+    fn to_the_dead(&self) -> (String, String) {
+        (self.outgoing.dead_letters.clone(), self.queue.to_string())
     }
 }

@@ -13,7 +13,7 @@ const OUR_HEADERS: usize = 8 * 1024;
 /// What the text of an error takes at most, in bytes; and the names of what was dropped.
 const ERROR_TEXT: usize = 2 * 1024;
 /// What the broker may add to a header on the way (`x-death` and its like), and what we leave free for it.
-const FRAME_RESERVE: usize = 4 * 1024;
+pub(super) const FRAME_RESERVE: usize = 4 * 1024;
 
 /// What a copy says of the failure that it was made for.
 #[derive(Clone, Debug)]
@@ -87,12 +87,12 @@ pub(crate) fn fit_frame(properties: &mut Properties, frame_max: usize) {
 }
 
 /// Takes the list of what was left out earlier, by a copy or on the way in, so that it is named again.
-fn dropped_before(properties: &mut Properties) -> Vec<String> {
+pub(super) fn dropped_before(properties: &mut Properties) -> Vec<String> {
     let earlier = properties.headers.remove(headers::DROPPED);
     earlier.as_ref().and_then(HeaderValue::as_text).map(str::to_owned).into_iter().collect()
 }
 
-fn name_dropped(properties: &mut Properties, dropped: &[String]) {
+pub(super) fn name_dropped(properties: &mut Properties, dropped: &[String]) {
     if !dropped.is_empty() {
         let names = HeaderValue::text(shortened(&dropped.join(", ")));
         properties.headers.insert(headers::DROPPED.to_owned(), names);
@@ -100,7 +100,7 @@ fn name_dropped(properties: &mut Properties, dropped: &[String]) {
 }
 
 /// Whether an earlier copy noted the exchange and the routing key. Both are short strings; what is none of that is forged.
-fn says_where_it_came_from(message: &Message) -> bool {
+pub(super) fn says_where_it_came_from(message: &Message) -> bool {
     [headers::ORIGINAL_EXCHANGE, headers::ORIGINAL_ROUTING_KEY].into_iter().all(|name| {
         let value = message.properties.headers.get(name).and_then(HeaderValue::as_text);
         value.is_some_and(|text| text.len() <= SHORT_STRING)
@@ -109,7 +109,7 @@ fn says_where_it_came_from(message: &Message) -> bool {
 
 /// Takes off what the broker acts on. The first copy keeps the old values under `rabbitry-original-…`; in later ones they
 /// are the marks of our own ladder.
-fn set_aside(copy: &mut Message, message: &Message, is_first_copy: bool, dropped: &mut Vec<String>) {
+pub(super) fn set_aside(copy: &mut Message, message: &Message, is_first_copy: bool, dropped: &mut Vec<String>) {
     let properties = &mut copy.properties;
     let old_mode = properties.delivery_mode.replace(PERSISTENT).filter(|mode| *mode != PERSISTENT);
     let expiration = properties.expiration.take();
@@ -152,14 +152,19 @@ fn describe(copy: &mut Message, message: &Message, failure: &Failure, is_first_c
     set(headers::QUEUE, HeaderValue::text(&failure.queue));
     let at = headers::format_time(failure.at).unwrap_or_default();
     set(headers::LAST_FAILURE, HeaderValue::text(&at));
-    if is_first_copy {
-        set(headers::ORIGINAL_EXCHANGE, HeaderValue::text(&message.exchange));
-        set(headers::ORIGINAL_ROUTING_KEY, HeaderValue::text(&message.routing_key));
-    }
     let earlier = message.properties.headers.get(headers::FIRST_FAILURE).and_then(HeaderValue::as_text);
     // Written anew, so that what is kept is a time and no more.
     let first = earlier.filter(|_| !is_first_copy).and_then(headers::parse_time).and_then(headers::format_time);
     set(headers::FIRST_FAILURE, HeaderValue::text(first.unwrap_or(at)));
+    if is_first_copy {
+        note_origin(copy, message);
+    }
+}
+
+pub(super) fn note_origin(copy: &mut Message, message: &Message) {
+    let table = &mut copy.properties.headers;
+    table.insert(headers::ORIGINAL_EXCHANGE.to_owned(), HeaderValue::text(&message.exchange));
+    table.insert(headers::ORIGINAL_ROUTING_KEY.to_owned(), HeaderValue::text(&message.routing_key));
 }
 
 /// The first 2 KiB of a text, cut between characters.

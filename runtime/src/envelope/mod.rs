@@ -6,6 +6,8 @@ mod default;
 pub(crate) mod headers;
 pub(crate) mod id;
 pub(crate) mod message;
+#[cfg(feature = "cli")]
+mod moved;
 mod reason;
 
 use std::borrow::Cow;
@@ -14,6 +16,8 @@ use crate::event::{DecodeError, EncodeError, EventSet, EventType, Metadata, Payl
 
 pub(crate) use copy::{Failure, Limits, attempts_so_far, copy_of, fit_frame, too_long_for_a_frame};
 pub use message::{HeaderValue, Headers, Message, Properties};
+#[cfg(feature = "cli")]
+pub(crate) use moved::moved;
 pub use reason::Reason;
 
 /// How an event is laid out in a message.

@@ -4,6 +4,8 @@ mod copies;
 mod fitting;
 mod formats;
 mod ids;
+#[cfg(feature = "cli")]
+mod moves;
 mod reading;
 mod times;
 

@@ -110,7 +110,7 @@ fn failed(error: &ureq::Error) -> ManagementError {
         ),
         ureq::Error::Io(error) if error.kind() == io::ErrorKind::TimedOut => no_answer(),
         ureq::Error::Timeout(_) => no_answer(),
-        ureq::Error::HostNotFound => passing("its host is not known".to_owned()),
+        ureq::Error::HostNotFound => passing("the connection failed: its host is not known".to_owned()),
         ureq::Error::Io(error) => passing(format!("the connection failed: {error}")),
         ureq::Error::BodyExceedsLimit(_) => {
             lasting(format!("an answer has more than {} MiB", ANSWER_LIMIT / (1024 * 1024)))

@@ -12,6 +12,7 @@ use super::{
 use crate::topology::{
     Destination, Topology,
     compare::listing::{ListedBinding, ListedQueue, Listing},
+    holding_queue,
 };
 
 /// How many questions are on their way at a time.
@@ -29,7 +30,8 @@ pub(super) async fn list(client: &Client, service: &str, plan: &Topology) -> Res
         Ok(exchange.map(|exchange| (name, exchange)))
     })
     .await?;
-    let queues = plan.queues.iter().map(|queue| queue.name.clone()).collect();
+    let holding = plan.work_queues().map(|queue| holding_queue(&queue.name));
+    let queues = plan.queues.iter().map(|queue| queue.name.clone()).chain(holding).collect();
     let mut queues = of_names(queues, |name| queue(client, name)).await?;
     let planned: BTreeSet<String> = queues.iter().map(|(name, _)| name.clone()).collect();
     let others = queues_of(client, service, &mut unread).await?;
@@ -79,9 +81,11 @@ pub(super) async fn queues(client: &Client, names: &[String]) -> Result<Vec<(Str
 async fn check_vhost(client: &Client) -> Result<(), ManagementError> {
     let found = client.get::<Exchange>("exchanges", &["amq.direct"], &[]).await?;
     let vhost = &client.address().vhost;
-    found
-        .map(drop)
-        .ok_or_else(|| lasting(format!("there is no virtual host `{vhost}`: create it, or correct the broker's URL")))
+    found.map(drop).ok_or_else(|| {
+        lasting(format!(
+            "there is no virtual host `{vhost}`: create it, or correct the broker's URL, or the management URL's path if it has one"
+        ))
+    })
 }
 
 async fn queue(client: &Client, name: String) -> Result<Option<(String, Queue)>, ManagementError> {

@@ -56,6 +56,8 @@ pub struct Outgoing {
     pub(crate) window: Window,
     pub(crate) saying: Arc<Saying>,
     pub(crate) ladder: Ladder,
+    /// The exchange that leads to the dead letters.
+    pub(crate) dead_letters: String,
     /// The largest body, in bytes.
     pub(crate) body_limit: usize,
     /// The connection's largest frame, in bytes.

@@ -128,7 +128,7 @@ async fn write(jobs: &mut Jobs, written: &mut BTreeSet<u64>, confirmed: &mut BTr
         if job.begins() {
             let number = number(&job);
             assert!(written.insert(number));
-            if number % 2 == 0 {
+            if number.is_multiple_of(2) {
                 confirmed.insert(number);
                 job.confirm();
             }

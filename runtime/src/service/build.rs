@@ -46,6 +46,7 @@ pub(super) fn build(mut service: Service) -> Result<BuiltService, BuildError> {
             format: service.format,
         }),
         ladder: planned.ladder,
+        dead_letters: service.plan_version.dead_letters(),
         body_limit: service.body_limit,
         frame_max: Arc::new(AtomicUsize::new(FRAME_MAX)),
     });
@@ -102,13 +103,13 @@ pub(super) fn build(mut service: Service) -> Result<BuiltService, BuildError> {
     })
 }
 
-fn broker(service: &Service) -> Result<Broker, BuildError> {
+pub(super) fn broker(service: &Service) -> Result<Broker, BuildError> {
     let from_environment = || std::env::var("AMQP_URL").ok().filter(|url| !url.is_empty()).map(Broker::amqp);
     let broker = service.broker.clone().or_else(from_environment);
     broker.ok_or_else(|| BuildError::NoBroker { service: service.name.clone() })
 }
 
-fn management(service: &Service, broker: &Broker) -> Result<Option<Arc<Management>>, BuildError> {
+pub(super) fn management(service: &Service, broker: &Broker) -> Result<Option<Arc<Management>>, BuildError> {
     let Some(url) = &service.management_url else { return Ok(None) };
     let wrong = |reason| BuildError::Setting { service: service.name.clone(), setting: "management_url", reason };
     let login = broker.login().ok_or_else(|| {

@@ -2,9 +2,9 @@
 
 mod by_amqp;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use super::{BuildError, BuiltService, StartError};
+use super::{BuildError, BuiltService, Site, StartError};
 use crate::{
     management::{Management, ManagementError},
     topology::{
@@ -61,20 +61,18 @@ impl BuiltService {
     /// # Errors
     /// The broker or its management API cannot be asked.
     pub async fn compare(&self) -> Result<Comparison, CompareError> {
-        match &self.management {
-            Some(management) => self.compare_by(management).await.map_err(|error| CompareError::Management {
-                service: self.name.clone(),
-                management: management.to_string(),
-                reason: error.to_string(),
-            }),
-            None => self.compare_by_amqp().await.map_err(|error| self.not_compared(error)),
-        }
+        self.site().compare().await
     }
 
-    pub(super) async fn compare_by(&self, management: &Management) -> Result<Comparison, ManagementError> {
-        let listing = management.list(&self.name, &self.topology).await?;
-        let owner = Owner { service: &self.name, deadlines: &self.deadlines() };
-        Ok(compare::compare(&self.topology, owner, &listing))
+    fn site(&self) -> Site {
+        Site {
+            service: self.name.clone(),
+            topology: Arc::clone(&self.topology),
+            transport: Arc::clone(&self.transport),
+            management: self.management.clone(),
+            clock: Arc::clone(&self.clock),
+            deadlines: self.deadlines(),
+        }
     }
 
     /// How long the handlers of the work queues may run.
@@ -88,7 +86,7 @@ impl BuiltService {
     pub(super) async fn verify(&self) -> Result<(), StartError> {
         let (TopologyMode::Verify, Some(management)) = (self.mode, &self.management) else { return Ok(()) };
         let service = &self.name;
-        let comparison = match self.compare_by(management).await {
+        let comparison = match self.site().compare_by(management).await {
             Ok(comparison) => comparison,
             Err(error) if error.passing => {
                 tracing::warn!(
@@ -115,16 +113,35 @@ impl BuiltService {
         }
         Ok(())
     }
+}
+
+impl Site {
+    pub(crate) async fn compare(&self) -> Result<Comparison, CompareError> {
+        match &self.management {
+            Some(management) => self.compare_by(management).await.map_err(|error| CompareError::Management {
+                service: self.service.clone(),
+                management: management.to_string(),
+                reason: error.to_string(),
+            }),
+            None => self.compare_by_amqp().await.map_err(|error| self.not_compared(error)),
+        }
+    }
+
+    async fn compare_by(&self, management: &Management) -> Result<Comparison, ManagementError> {
+        let listing = management.list(&self.service, &self.topology).await?;
+        let owner = Owner { service: &self.service, deadlines: &self.deadlines };
+        Ok(compare::compare(&self.topology, owner, &listing))
+    }
 
     async fn compare_by_amqp(&self) -> Result<Comparison, TransportError> {
-        let connection = self.transport.connect(&format!("{} comparing", self.name), &self.clock).await?;
+        let connection = self.connect("comparing").await?;
         let comparison = by_amqp::compare(&*connection, &self.topology).await;
         connection.close().await;
         comparison
     }
 
     fn not_compared(&self, error: TransportError) -> CompareError {
-        let (service, broker) = (self.name.clone(), self.transport.address());
+        let (service, broker) = (self.service.clone(), self.transport.address());
         match error {
             TransportError::Refused { code, text } => CompareError::Refused { service, broker, code, text },
             TransportError::Lost { reason } | TransportError::Unwritable { text: reason } => {

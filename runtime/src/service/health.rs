@@ -27,7 +27,7 @@ pub struct Health {
     pub dead_letter_limit: u64,
     /// The policies of the broker that are in the way of the service's work queues and their dead letters, as seen in the
     /// last minute; none are seen without [`Service::management_url`](crate::Service::management_url). Each is a warning in
-    /// the log, too.
+    /// the log, too, and degrades the status.
     pub policies: Vec<PolicyInTheWay>,
     /// The work queues that a length limit has made full, as seen in the last minute by the management API: they refuse
     /// events and retries.
@@ -173,6 +173,12 @@ impl Health {
                 undeliverable()
             ));
         }
+        problems.extend(self.full.iter().map(|queue| {
+            format!(
+                "queue {queue} is full and refuses events and retries: have it handled faster, or take its limit away"
+            )
+        }));
+        problems.extend(self.policies.iter().map(|policy| format!("{policy}; {}", policy.cure())));
         problems
     }
 }

@@ -9,6 +9,7 @@ mod plan;
 mod policies;
 mod running;
 mod signal;
+mod site;
 mod watch;
 mod watched;
 
@@ -22,7 +23,7 @@ use crate::{
     publisher::Unrouted,
     subscription::{Subscription, Subscriptions},
     time::{Clock, IntoDuration, InvalidDuration, SystemClock},
-    topology::{Comparison, Exchange, ExchangeKind, Topology, TopologyMode},
+    topology::{Comparison, Exchange, ExchangeKind, PlanVersion, Topology, TopologyMode},
     transport::Broker,
 };
 
@@ -31,6 +32,7 @@ pub use compare::CompareError;
 pub use error::{BuildError, RunError, ShutdownError, StartError, UndeclaredEvent};
 pub use health::{ConnectionHealth, Health, LastError, Status, SubscriptionHealth};
 pub use running::Running;
+pub(crate) use site::Site;
 
 /// The exchange of events that name none.
 pub(crate) const EXCHANGE: &str = "events";
@@ -85,7 +87,7 @@ pub(crate) const DEAD_LETTER_LIMIT: u64 = 1000;
 /// | [`start_timeout`](Self::start_timeout) | as long as it takes |
 /// | [`dead_letter_limit`](Self::dead_letter_limit) | 1000 messages |
 pub struct Service {
-    name: String,
+    pub(crate) name: String,
     resources: Resources,
     /// The first type of state that was given twice.
     twice: Option<&'static str>,
@@ -99,6 +101,8 @@ pub struct Service {
     delays: Option<String>,
     schedules_up_to: Option<Result<Duration, InvalidDuration>>,
     topology_mode: TopologyMode,
+    /// What this rabbitry plans, but in tests of upgrades.
+    pub(crate) plan_version: PlanVersion,
     management_url: Option<String>,
     unrouted: Unrouted,
     body_limit: usize,
@@ -130,6 +134,7 @@ impl Service {
             delays: None,
             schedules_up_to: None,
             topology_mode: TopologyMode::default(),
+            plan_version: PlanVersion::CURRENT,
             management_url: None,
             unrouted: Unrouted::default(),
             body_limit: BODY_LIMIT,
@@ -206,7 +211,9 @@ impl Service {
         self
     }
 
-    /// Where the delay ladder is, instead of `rabbitry.v1.delay`: teams that don't trust each other don't share one.
+    /// Where the delay ladder is, instead of `rabbitry.v1.delay`: teams that don't trust each other don't share one. A work
+    /// queue that a policy has made full, for example, holds up the retries of all who share its ladder; see
+    /// [`PolicyInTheWay`](crate::topology::PolicyInTheWay).
     #[must_use]
     pub fn delays(mut self, prefix: impl Into<String>) -> Self {
         self.delays = Some(prefix.into());
@@ -362,9 +369,9 @@ impl Service {
     /// ```
     ///
     /// # Errors
-    /// Those of [`build`](Self::build), and a broker that cannot be asked; see [`CompareError`].
+    /// Those of [`build`](Self::build), but for missing state, and a broker that cannot be asked; see [`CompareError`].
     pub async fn compare(self) -> Result<Comparison, CompareError> {
-        self.build()?.compare().await
+        Site::of(&self)?.compare().await
     }
 
     /// Starts the service beside other things of this process, an HTTP server for example, and returns once it consumes.

@@ -68,6 +68,7 @@ pub(super) fn plan(service: &Service) -> Result<Planned, BuildError> {
         subscriptions: subscriptions.iter().map(|handler| handler.subscription.clone()).collect(),
         delays: service.delays.clone(),
         longest_delay: longest,
+        version: service.plan_version,
     };
     Ok(Planned { topology: topology::plan(&planned), ladder: planned.ladder(), subscriptions })
 }
@@ -144,11 +145,11 @@ fn plan_subscription(
     let wrong =
         |setting: &'static str, reason: String| BuildError::Handler { handler: handler.clone(), setting, reason };
     name::check(&handler).map_err(|reason| wrong("name", reason))?;
-    if handler == "dead" || handler.ends_with(".dead") {
-        return Err(wrong(
-            "name",
-            "is `dead`, which ends the names of dead letters' queues: choose another".to_owned(),
-        ));
+    let last_word = handler.rsplit('.').next().unwrap_or_default();
+    for (word, whose) in [("dead", "dead letters' queues"), ("migrating", "the queues that hold messages meanwhile")] {
+        if last_word == word {
+            return Err(wrong("name", format!("ends with `{word}`, as the names of {whose} do: choose another")));
+        }
     }
     let takes = check_names(subscription, &wrong)?;
     options.retry.check().map_err(|(setting, reason)| wrong(setting, reason))?;

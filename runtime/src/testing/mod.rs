@@ -9,6 +9,7 @@ mod log;
 mod memory;
 mod place;
 mod settled;
+mod upgrade;
 mod wire;
 
 #[doc(inline)]
@@ -21,6 +22,8 @@ pub use dead::DeadLetter;
 pub use handled::{Handled, HandlerRun};
 pub use memory::MemoryBroker;
 pub use place::{Place, Services};
+#[doc(hidden)]
+pub use upgrade::planned_as;
 
 use self::{log::Log, place::Ground};
 use crate::{

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Argument, Arguments, Destination, ExchangeKind, QueueType, Topology};
+use super::{Argument, Arguments, Binding, Destination, ExchangeKind, QueueType, Topology};
 
 impl fmt::Display for Topology {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -16,20 +16,20 @@ impl fmt::Display for Topology {
         }
         writeln!(f, "bindings")?;
         for binding in &self.bindings {
-            let kind = match binding.destination {
-                Destination::Queue(_) => "queue",
-                Destination::Exchange(_) => "exchange",
-            };
-            let name = binding.destination.name();
-            writeln!(
-                f,
-                "  {} → {kind} {name} by `{}`{}",
-                binding.source,
-                binding.routing_key,
-                Listed(&binding.arguments)
-            )?;
+            writeln!(f, "  {binding}")?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for Binding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.destination {
+            Destination::Queue(_) => "queue",
+            Destination::Exchange(_) => "exchange",
+        };
+        let (source, name, key) = (&self.source, self.destination.name(), &self.routing_key);
+        write!(f, "{source} → {kind} {name} by `{key}`{}", Listed(&self.arguments))
     }
 }
 

@@ -7,6 +7,7 @@ mod mode;
 mod plan;
 mod route;
 pub(crate) mod topic;
+mod version;
 
 use std::collections::BTreeMap;
 
@@ -14,10 +15,12 @@ use serde::Serialize;
 
 pub use compare::{Comparison, Difference, Object, PolicyInTheWay};
 pub use mode::TopologyMode;
+#[cfg(any(test, feature = "cli"))]
+pub(crate) use plan::work_queue_arguments;
 pub(crate) use plan::{
-    PlannedService, PlannedSubscription, WORK_QUEUE_DELIVERIES, dead_letter_exchange, dead_letter_queue, plan,
-    undeliverable,
+    PlannedService, PlannedSubscription, WORK_QUEUE_DELIVERIES, dead_letter_queue, holding_queue, plan, undeliverable,
 };
+pub(crate) use version::{DEAD_LETTER_EXCHANGE, PlanVersion};
 
 /// The limit of a quorum queue that no message is to leave by being returned too often. Never −1 (RabbitMQ 3.10 drops at
 /// the first return), never none (4.0 drops at the 21st).
@@ -47,6 +50,9 @@ pub struct Topology {
     pub queues: Vec<Queue>,
     /// The bindings; those of events last, when all that a failing event needs is there.
     pub bindings: Vec<Binding>,
+    /// The same service's plans of earlier versions, the newest first. Nothing of them is made, but what is there is taken.
+    #[serde(skip)]
+    pub(crate) former: Vec<Topology>,
 }
 
 /// An exchange; all are durable.
@@ -152,6 +158,16 @@ pub enum Argument {
     Bool(bool),
 }
 
+impl Argument {
+    /// Its text, if it is one.
+    pub(crate) fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Integer(_) | Self::Bool(_) => None,
+        }
+    }
+}
+
 impl From<&str> for Argument {
     fn from(text: &str) -> Self {
         Self::Text(text.to_owned())
@@ -251,7 +267,7 @@ impl Queue {
     }
 
     /// A quorum queue that messages stay in until somebody takes them.
-    fn at_rest(name: String) -> Self {
+    pub(crate) fn at_rest(name: String) -> Self {
         let arguments = Arguments::from([
             ("x-queue-type".to_owned(), Argument::from("quorum")),
             ("x-delivery-limit".to_owned(), Argument::from(UNLIMITED_DELIVERIES)),

@@ -4,7 +4,8 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TopologyMode {
-    /// Creates what is missing. Something that is there with other arguments is an error. Default.
+    /// Creates what is missing. Something that is there with other arguments is an error, but for a handler's queue that a
+    /// service on an earlier or a later rabbitry made: that is taken as it is, so that both can run side by side. Default.
     #[default]
     Declare,
     /// Creates nothing, and checks that exchanges and queues are there: for users without the permission to configure.

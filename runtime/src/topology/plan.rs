@@ -3,12 +3,10 @@
 use std::time::Duration;
 
 use super::{
-    Argument, Arguments, Binding, Destination, Exchange, ExchangeKind, Queue, QueueType, Topology,
+    Argument, Arguments, Binding, Destination, Exchange, ExchangeKind, PlanVersion, Queue, QueueType, Topology,
     ladder::{Due, Ladder},
 };
 
-/// What carries the version of a plan: a rabbitry that needs other arguments makes `v2` beside it.
-const SHARED: &str = "rabbitry.v1";
 /// How often a work queue delivers a message before it gives it up: the backstop behind the runtime's own rules.
 pub(crate) const WORK_QUEUE_DELIVERIES: i64 = 20;
 
@@ -24,6 +22,7 @@ pub(crate) struct PlannedService {
     pub(crate) delays: Option<String>,
     /// The longest delay that anything of it asks for.
     pub(crate) longest_delay: Option<Duration>,
+    pub(crate) version: PlanVersion,
 }
 
 /// What the plan needs to know of a subscription.
@@ -40,18 +39,18 @@ pub(crate) struct PlannedSubscription {
 impl PlannedService {
     /// The service's delay ladder.
     pub(crate) fn ladder(&self) -> Ladder {
-        Ladder::up_to(self.delays.clone().unwrap_or_else(|| format!("{SHARED}.delay")), self.longest_delay)
+        Ladder::up_to(self.version.delays(self.delays.as_deref()), self.longest_delay)
     }
-}
-
-/// The exchange that leads to the dead letters.
-pub(crate) fn dead_letter_exchange() -> String {
-    format!("{SHARED}.dead")
 }
 
 /// The queue of the dead letters of a work queue.
 pub(crate) fn dead_letter_queue(queue: &str) -> String {
     format!("{queue}.dead")
+}
+
+/// The queue that a work queue's messages are in while it is made anew.
+pub(crate) fn holding_queue(queue: &str) -> String {
+    format!("{queue}.migrating")
 }
 
 impl Topology {
@@ -60,32 +59,42 @@ impl Topology {
         let dead = dead_letter_queue(name);
         self.queues.iter().any(|queue| queue.name == dead)
     }
+
+    /// The queues that handlers consume and that the plan makes.
+    pub(crate) fn work_queues(&self) -> impl Iterator<Item = &Queue> {
+        self.queues.iter().filter(|queue| queue.kind != QueueType::Existing && self.is_work_queue(&queue.name))
+    }
 }
 
-/// Where what can't be delivered goes: the alternate exchange of all exchanges of ours, and its queue.
+/// Where this rabbitry's plans put what can't be delivered.
 pub(crate) fn undeliverable() -> String {
-    format!("{SHARED}.undeliverable")
+    PlanVersion::CURRENT.undeliverable()
 }
 
-/// The plan of a service.
+/// The plan of a service, with those that it had in earlier versions.
 pub(crate) fn plan(service: &PlannedService) -> Topology {
+    let of = |version| plan_as_it_is(&PlannedService { version, ..service.clone() });
+    Topology { former: service.version.former().map(of).collect(), ..plan_as_it_is(service) }
+}
+
+fn plan_as_it_is(service: &PlannedService) -> Topology {
     let mut topology = Topology { exchanges: service.exchanges.clone(), ..Topology::default() };
     let ladder = service.ladder();
     if service.subscriptions.is_empty() && ladder.levels == 0 {
         return topology;
     }
-    park_undeliverable(&mut topology);
+    park_undeliverable(&mut topology, &service.version.undeliverable());
     add_ladder(&mut topology, service, &ladder);
     if !service.subscriptions.is_empty() {
         topology.exchanges.push(Exchange {
-            name: dead_letter_exchange(),
+            name: service.version.dead_letters(),
             kind: ExchangeKind::Direct,
-            arguments: with_alternate_exchange(),
+            arguments: with_alternate_exchange(service.version),
             joined: false,
         });
     }
     for subscription in &service.subscriptions {
-        add_queues(&mut topology, subscription, &ladder);
+        add_queues(&mut topology, subscription, service.version, &ladder);
     }
     // Last, when all that a failing event needs is there.
     for subscription in service.subscriptions.iter().filter(|subscription| !subscription.broadcast) {
@@ -101,23 +110,23 @@ pub(crate) fn plan(service: &PlannedService) -> Topology {
     topology
 }
 
-fn with_alternate_exchange() -> Arguments {
-    Arguments::from([("alternate-exchange".to_owned(), Argument::from(undeliverable()))])
+fn with_alternate_exchange(version: PlanVersion) -> Arguments {
+    Arguments::from([("alternate-exchange".to_owned(), Argument::from(version.undeliverable()))])
 }
 
-fn park_undeliverable(topology: &mut Topology) {
+fn park_undeliverable(topology: &mut Topology, name: &str) {
     topology.exchanges.push(Exchange {
-        name: undeliverable(),
+        name: name.to_owned(),
         kind: ExchangeKind::Fanout,
         arguments: Arguments::new(),
         joined: false,
     });
-    topology.queues.push(Queue::at_rest(undeliverable()));
-    topology.bindings.push(Binding::new(&undeliverable(), Destination::Queue(undeliverable()), String::new()));
+    topology.queues.push(Queue::at_rest(name.to_owned()));
+    topology.bindings.push(Binding::new(name, Destination::Queue(name.to_owned()), String::new()));
 }
 
 fn add_ladder(topology: &mut Topology, service: &PlannedService, ladder: &Ladder) {
-    topology.exchanges.extend(ladder.exchanges(&undeliverable()));
+    topology.exchanges.extend(ladder.exchanges(&service.version.undeliverable()));
     topology.queues.extend(ladder.queues());
     topology.bindings.extend(ladder.bindings());
     if ladder.levels == 0 || service.publishes_to.is_empty() {
@@ -132,24 +141,29 @@ fn add_ladder(topology: &mut Topology, service: &PlannedService, ladder: &Ladder
     }
 }
 
-fn add_queues(topology: &mut Topology, subscription: &PlannedSubscription, ladder: &Ladder) {
+fn add_queues(topology: &mut Topology, subscription: &PlannedSubscription, version: PlanVersion, ladder: &Ladder) {
     let queue = &subscription.queue;
     let dead = dead_letter_queue(queue);
     topology.queues.push(Queue::at_rest(dead.clone()));
-    topology.bindings.push(Binding::new(&dead_letter_exchange(), Destination::Queue(dead), queue.clone()));
+    topology.bindings.push(Binding::new(&version.dead_letters(), Destination::Queue(dead), queue.clone()));
     if subscription.broadcast {
         return;
     }
-    let arguments = match subscription.queue_type {
-        QueueType::Quorum => Queue::moving_on(&dead_letter_exchange(), Some(queue), WORK_QUEUE_DELIVERIES),
-        QueueType::Classic => Arguments::from([
-            ("x-queue-type".to_owned(), Argument::from("classic")),
-            ("x-dead-letter-exchange".to_owned(), Argument::from(dead_letter_exchange())),
-            ("x-dead-letter-routing-key".to_owned(), Argument::from(queue.as_str())),
-        ]),
-        QueueType::Existing => Arguments::new(),
-    };
+    let arguments = work_queue_arguments(queue, subscription.queue_type, version);
     topology.queues.push(Queue { name: queue.clone(), kind: subscription.queue_type, arguments });
     let key = Ladder::binding_key(Due::Queue(queue));
     topology.bindings.push(Binding::new(&ladder.out(), Destination::Queue(queue.clone()), key));
+}
+
+/// The arguments of a work queue.
+pub(crate) fn work_queue_arguments(queue: &str, kind: QueueType, version: PlanVersion) -> Arguments {
+    match kind {
+        QueueType::Quorum => Queue::moving_on(&version.dead_letters(), Some(queue), WORK_QUEUE_DELIVERIES),
+        QueueType::Classic => Arguments::from([
+            ("x-queue-type".to_owned(), Argument::from("classic")),
+            ("x-dead-letter-exchange".to_owned(), Argument::from(version.dead_letters())),
+            ("x-dead-letter-routing-key".to_owned(), Argument::from(queue)),
+        ]),
+        QueueType::Existing => Arguments::new(),
+    }
 }

@@ -3,8 +3,9 @@
 mod ladder;
 mod plan;
 mod routing;
+mod version;
 
-use super::{Arguments, Exchange, PlannedService, PlannedSubscription, QueueType};
+use super::{Arguments, Exchange, PlanVersion, PlannedService, PlannedSubscription, QueueType};
 
 fn subscription(queue: &str, names: &[&str]) -> PlannedSubscription {
     PlannedSubscription {
@@ -23,5 +24,6 @@ fn service(subscriptions: Vec<PlannedSubscription>, longest_delay: Option<u64>) 
         subscriptions,
         delays: None,
         longest_delay: longest_delay.map(std::time::Duration::from_secs),
+        version: PlanVersion::CURRENT,
     }
 }

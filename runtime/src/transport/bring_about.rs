@@ -1,7 +1,9 @@
 //! How a topology is brought about, whatever the broker: one object after the other, and no refusal keeps the rest away.
 
 use super::{ACCESS_REFUSED, NOT_FOUND, PRECONDITION_FAILED, TransportError};
-use crate::topology::{Argument, Arguments, Binding, Destination, Exchange, Queue, QueueType, Topology, TopologyMode};
+use crate::topology::{
+    Argument, Arguments, Binding, Destination, Exchange, PlanVersion, Queue, QueueType, Topology, TopologyMode,
+};
 
 /// How long a queue of a connection's own lives without a consumer, in ms.
 const UNUSED_MS: i64 = 60_000;
@@ -44,12 +46,12 @@ pub(super) async fn declare(
     };
     for exchange in &topology.exchanges {
         let answer = bring_about(objects, exchange, mode).await;
-        note(explained(answer, &format!("exchange `{}`", exchange.name)))?;
+        note(explained(answer, &format!("exchange `{}`", exchange.name), otherwise))?;
     }
     for queue in &topology.queues {
         let passive = mode == TopologyMode::Verify || queue.kind == QueueType::Existing;
-        let answer = objects.queue(queue, passive).await;
-        note(explained(answer, &format!("queue `{}`", queue.name)))?;
+        let answer = if passive { objects.queue(queue, true).await } else { make(objects, queue, topology).await };
+        note(explained(answer, &format!("queue `{}`", queue.name), || differs(queue, topology)))?;
     }
     // AMQP has no way to ask for a binding.
     if mode == TopologyMode::Declare {
@@ -86,19 +88,64 @@ async fn bring_about(
     objects.exchange(exchange, false).await
 }
 
-async fn bind(objects: &mut impl Objects, binding: &Binding) -> Result<(), TransportError> {
-    let what = format!("binding of `{}` to exchange `{}`", binding.destination.name(), binding.source);
-    explained(objects.bind(binding).await, &what)
+/// Makes a queue. One that a service of an earlier or a later version of the plan made is taken as it is: no deploy ends in
+/// a 406.
+async fn make(objects: &mut impl Objects, queue: &Queue, topology: &Topology) -> Result<(), TransportError> {
+    let Err(refused) = objects.queue(queue, false).await else { return Ok(()) };
+    let TransportError::Refused { code: PRECONDITION_FAILED, text } = &refused else { return Err(refused) };
+    for former in topology.former_queues(&queue.name) {
+        match objects.queue(former, false).await {
+            Ok(()) => {
+                tracing::info!(
+                    queue = queue.name,
+                    "the queue has the arguments of an earlier rabbitry and is taken as it is; `topology migrate` gives it those of this one"
+                );
+                return Ok(());
+            }
+            Err(TransportError::Refused { code: PRECONDITION_FAILED, .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    if topology.is_work_queue(&queue.name)
+        && let Some(version) = PlanVersion::later_by_refusal(&queue.arguments, text)
+    {
+        tracing::info!(queue = queue.name, plan = %version, "the queue was made by a later rabbitry and is taken as it is");
+        return Ok(());
+    }
+    Err(refused)
 }
 
-/// Says in the error what it was about and what to do.
-fn explained(answer: Result<(), TransportError>, what: &str) -> Result<(), TransportError> {
+async fn bind(objects: &mut impl Objects, binding: &Binding) -> Result<(), TransportError> {
+    let what = format!("binding of `{}` to exchange `{}`", binding.destination.name(), binding.source);
+    explained(objects.bind(binding).await, &what, otherwise)
+}
+
+/// What to do about something that is there with other arguments.
+fn otherwise() -> String {
+    "it is there with other arguments than the plan's. Give the plan's object another name, or remove the old one when it is empty and start again".to_owned()
+}
+
+/// The same of a queue.
+fn differs(queue: &Queue, topology: &Topology) -> String {
+    if !topology.is_work_queue(&queue.name) {
+        return otherwise();
+    }
+    let name = &queue.name;
+    format!(
+        "it is there with other arguments than the plan's. `topology migrate {name}` of the service's command line moves its messages to a queue with the plan's; or give the handler's queue another name"
+    )
+}
+
+/// Says in the error what it was about and what to do; `differs` is what to do about a 406.
+fn explained(
+    answer: Result<(), TransportError>,
+    what: &str,
+    differs: impl FnOnce() -> String,
+) -> Result<(), TransportError> {
     answer.map_err(|error| match error {
         TransportError::Refused { code, text } => {
             let cure = match code {
-                PRECONDITION_FAILED => {
-                    "it is there with other arguments than the plan's. Give the plan's object another name, or remove the old one when it is empty and start again"
-                }
+                PRECONDITION_FAILED => &differs(),
                 NOT_FOUND => "it is not there. Create it, or start once with TopologyMode::Declare",
                 ACCESS_REFUSED => {
                     "the user may not configure it. Grant the permission, or have it declared by another user and start with TopologyMode::Verify"

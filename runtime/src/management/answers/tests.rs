@@ -27,7 +27,7 @@ fn policies(queue: serde_json::Value, definitions: &[(&str, bool, serde_json::Va
 }
 
 /// What a queue has beside what a test is about.
-fn with(more: serde_json::Value) -> serde_json::Value {
+fn with(more: &serde_json::Value) -> serde_json::Value {
     let mut queue = json!({
         "name": "a.b", "type": "quorum", "durable": true, "auto_delete": false, "exclusive": false,
         "arguments": { "x-queue-type": "quorum" }, "messages": 7, "message_bytes": 70, "consumers": 2,
@@ -41,7 +41,7 @@ fn with(more: serde_json::Value) -> serde_json::Value {
 
 #[test]
 fn a_queue_is_read() {
-    let queue = listed(with(json!({})), &[]);
+    let queue = listed(with(&json!({})), &[]);
     assert_eq!(
         (queue.kind.as_str(), queue.durable, queue.auto_delete, queue.exclusive),
         ("quorum", true, false, false)
@@ -53,13 +53,13 @@ fn a_queue_is_read() {
     let bare = json!({ "name": "a.b", "durable": true, "auto_delete": false, "arguments": [] });
     let queue = listed(bare, &[]);
     assert_eq!((queue.arguments.len(), queue.messages, queue.consumers), (0, None, 0));
-    let page: Page = serde_json::from_value(json!({ "page_count": 1, "items": [with(json!({}))] })).unwrap();
+    let page: Page = serde_json::from_value(json!({ "page_count": 1, "items": [with(&json!({}))] })).unwrap();
     assert_eq!((page.page_count, page.items.len()), (1, 1));
 }
 
 #[test]
 fn each_key_is_said_to_be_of_the_policy_that_it_is_of() {
-    let both = with(json!({
+    let both = with(&json!({
         "policy": "ours", "operator_policy": "theirs",
         "effective_policy_definition": { "max-length": 3, "message-ttl": 5, "overflow": "drop-head", "expires": 9 },
     }));
@@ -76,10 +76,10 @@ fn each_key_is_said_to_be_of_the_policy_that_it_is_of() {
     assert_eq!(policies(both.clone(), &definitions), each);
     // Definitions that are not known: one of the two names it is.
     assert_eq!(policies(both, &[]).len(), 4);
-    let one = with(json!({ "operator_policy": "theirs", "effective_policy_definition": { "max-length": 3 } }));
+    let one = with(&json!({ "operator_policy": "theirs", "effective_policy_definition": { "max-length": 3 } }));
     assert_eq!(policies(one, &[]), ["operator theirs: max-length=3"]);
     let other =
-        with(json!({ "policy": "ours", "operator_policy": "", "effective_policy_definition": { "expires": 3 } }));
+        with(&json!({ "policy": "ours", "operator_policy": "", "effective_policy_definition": { "expires": 3 } }));
     assert_eq!(policies(other, &[]), ["ours: expires=3"]);
 }
 

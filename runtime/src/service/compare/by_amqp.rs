@@ -1,21 +1,21 @@
 //! What AMQP alone tells of what a broker has: whether it is there, and the first thing that differs.
 //!
 //! A passive declaration tells the one. For the other an active one is needed, and that would create what somebody has
-//! deleted in between. So it is one that RabbitMQ would refuse to create anything by, but compares all the same: a queue
-//! with an argument that only streams know, an exchange whose alternate exchange is no text.
+//! deleted in between. So it is one that RabbitMQ would refuse to create anything by, but compares all the same: see
+//! [`refusal::question`] for queues; of an exchange the alternate exchange is no text.
 
 use serde_json::Value;
 
 use crate::{
     topology::{
-        Argument, Arguments, Comparison, Difference, Exchange, Object, Queue, QueueType, Topology, TopologyMode,
+        Argument, Arguments, Comparison, DEAD_LETTER_EXCHANGE, Difference, Exchange, Object, Queue, QueueType,
+        Topology, TopologyMode,
         compare::refusal::{self, Unequal},
+        holding_queue,
     },
     transport::{ACCESS_REFUSED, Connection, NOT_FOUND, PRECONDITION_FAILED, TransportError},
 };
 
-/// What keeps a queue that is no stream from being created, and is not compared.
-const NO_QUEUE: (&str, &str) = ("x-max-age", "1s");
 const ALTERNATE_EXCHANGE: &str = "alternate-exchange";
 /// AMQP's code for a queue that belongs to another connection.
 const RESOURCE_LOCKED: u16 = 405;
@@ -26,7 +26,17 @@ pub(super) async fn compare(connection: &dyn Connection, plan: &Topology) -> Res
         compare_exchange(connection, exchange, &mut found).await?;
     }
     for queue in &plan.queues {
-        compare_queue(connection, queue, &mut found).await?;
+        compare_queue(connection, queue, plan, &mut found).await?;
+    }
+    for queue in plan.work_queues() {
+        match connection.usage(&holding_queue(&queue.name)).await {
+            Ok(holding) => {
+                let (queue, messages) = (queue.name.clone(), Some(holding.ready));
+                found.differences.push(Difference::Migrating { queue, messages });
+            }
+            Err(TransportError::Refused { code: NOT_FOUND, .. }) => {}
+            Err(error) => return Err(error),
+        }
     }
     let unchecked = [
         "bindings, missing and stale: AMQP cannot list them",
@@ -76,18 +86,34 @@ async fn compare_exchange(
 async fn compare_queue(
     connection: &dyn Connection,
     queue: &Queue,
+    plan: &Topology,
     found: &mut Comparison,
 ) -> Result<(), TransportError> {
     let object = Object::Queue(queue.name.clone());
-    let of = |queue: Queue| Topology { queues: vec![queue], ..Topology::default() };
-    if !is_there(connection, &of(queue.clone()), &object, found).await? || queue.kind == QueueType::Existing {
+    let alone = Topology { queues: vec![queue.clone()], ..Topology::default() };
+    if !is_there(connection, &alone, &object, found).await? || queue.kind == QueueType::Existing {
         return Ok(());
     }
-    let mut asked = queue.clone();
-    asked.arguments.insert(NO_QUEUE.0.to_owned(), Argument::from(NO_QUEUE.1));
-    if let Some(Unequal { field, theirs }) = ask(connection, &of(asked), &object, found).await? {
+    if let Some(Unequal { field, theirs }) = ask(connection, &refusal::question(queue), &object, found).await? {
+        if field == DEAD_LETTER_EXCHANGE {
+            for former in plan.former_queues(&queue.name) {
+                // One that was deleted since looks the same, until it is compared again.
+                if ask(connection, &refusal::question(former), &object, &mut Comparison::default()).await?.is_none() {
+                    found.differences.extend(Difference::of_former(former));
+                    return Ok(());
+                }
+            }
+            if let Some(later) = Difference::of_later(queue, theirs.as_ref()) {
+                found.differences.push(later);
+                return Ok(());
+            }
+        }
         let ours = ours(&queue.arguments, &field);
-        let field = if field == "x-queue-type" { "type".to_owned() } else { field };
+        let (field, theirs) = match field.as_str() {
+            // A queue that was declared without one is classic.
+            "x-queue-type" => ("type".to_owned(), theirs.or_else(|| Some("classic".into()))),
+            _ => (field, theirs),
+        };
         found.unchecked.push(format!("arguments of {object} beyond its {field}: AMQP names the first that differs"));
         found.differences.push(Difference::Unequal { object, field, ours, theirs });
     }

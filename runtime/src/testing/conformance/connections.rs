@@ -2,7 +2,7 @@
 
 use super::{
     Harness,
-    checks::{assert_ids, assert_same, numbered, numbers, to},
+    checks::{assert_ids, assert_refused, assert_same, numbered, numbers, to},
     plan::Plan,
     session::{Receiver, Sender, Session, within},
 };
@@ -94,6 +94,22 @@ pub async fn whoever_waits_is_told(harness: &impl Harness) {
     let (polled, ()) = tokio::join!(waiting, harness.close_connections());
     assert!(polled.is_err(), "an error, but it gave {polled:?}");
     within("the loss of the connection", lost).await.expect("the task runs to its end");
+}
+
+/// A connection that has opened thousands of channels, some of which the broker closed, opens the next one like the first.
+pub async fn channels_can_be_opened_without_end(harness: &impl Harness) {
+    // More than the numbers that RabbitMQ has for them at a time.
+    const CHANNELS: usize = 2100;
+    let session = Session::with(harness, Plan::new().classic("inbox")).await;
+    for _ in 0..3 {
+        assert_refused("a missing queue", session.try_count("missing").await, 404);
+    }
+    for _ in 0..CHANNELS {
+        let channel = within("opening", session.connection.consume_channel("inbox".to_owned())).await;
+        within("closing", channel.expect("a channel opens").close()).await.expect("the channel closes");
+    }
+    assert_eq!(session.count("inbox").await, 0);
+    session.close().await;
 }
 
 /// Messages whose confirms are on their way when the connection is lost have an answer each; those with a yes are stored,

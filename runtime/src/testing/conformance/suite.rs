@@ -137,6 +137,7 @@ macro_rules! __conformance_suite {
                 a_connection_closed_by_an_operator_is_over
                 a_lost_connection_gives_nothing_out
                 whoever_waits_is_told
+                channels_can_be_opened_without_end
                 what_was_confirmed_before_a_loss_is_stored
                 connections_do_not_share_their_fate
                 an_address_holds_no_password

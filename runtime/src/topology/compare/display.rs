@@ -5,7 +5,7 @@ use std::fmt;
 use serde_json::Value;
 
 use super::{Comparison, Difference, Object, PolicyInTheWay};
-use crate::topology::{Binding, Destination};
+use crate::topology::{Binding, Destination, holding_queue};
 
 impl Difference {
     /// What to do about it.
@@ -22,7 +22,14 @@ impl Difference {
                 "the exchange cannot be changed: give the plan another exchange, or delete this one when nothing publishes to it, and declare".to_owned()
             }
             Self::Unequal { object: Object::Queue(_), .. } => {
-                "a queue cannot be changed: move its messages to a new one, or delete it when it is empty, and declare".to_owned()
+                "a queue cannot be changed: `topology migrate` moves a handler's messages to a new one; any other is deleted when it is empty, and declared".to_owned()
+            }
+            Self::OtherVersion { later: true, .. } => "leave it: it works as it is".to_owned(),
+            Self::OtherVersion { queue, .. } => {
+                format!("it works as it is; `topology migrate {queue}` gives it the plan's arguments once no service of the earlier version is to come back")
+            }
+            Self::Migrating { queue, .. } => {
+                format!("events wait in its holding queue, and more come: `topology migrate {queue}` goes on with it")
             }
             Self::StaleBinding { retries: false, .. } => {
                 "remove it, or the handler goes on getting events that it does not subscribe to".to_owned()
@@ -78,21 +85,37 @@ impl fmt::Display for Difference {
                     None => f.write_str("the plan does not set it"),
                 }
             }
+            Self::OtherVersion { queue, version, later } => {
+                let when = if *later { "a later" } else { "an earlier" };
+                write!(f, "queue `{queue}` was made by {when} rabbitry, whose plans are v{version}")
+            }
+            Self::Migrating { queue, messages } => {
+                write!(
+                    f,
+                    "queue `{queue}` is being migrated (messages in `{}`: {})",
+                    holding_queue(queue),
+                    Counted(*messages)
+                )
+            }
             Self::StaleBinding { binding, .. } => write!(f, "{} is not in the plan", Told(binding)),
             Self::StaleQueue { queue, messages, consumers, bindings } => {
-                let messages = messages.map_or_else(|| "not counted".to_owned(), |messages| messages.to_string());
+                let messages = Counted(*messages);
                 write!(f, "queue `{queue}` is not in the plan (messages: {messages}, consumers: {consumers}")?;
                 for binding in bindings {
                     write!(f, "; bound to `{}` by `{}`", binding.source, binding.routing_key)?;
                 }
                 f.write_str(")")
             }
-            Self::Policy(policy) => {
-                let kind = if policy.operator { "operator policy" } else { "policy" };
-                let (object, name, key) = (&policy.object, &policy.policy, &policy.key);
-                write!(f, "{object}: {kind} `{name}` sets {key} to {}: {}", Shown(Some(&policy.value)), policy.effect)
-            }
+            Self::Policy(policy) => policy.fmt(f),
         }
+    }
+}
+
+impl fmt::Display for PolicyInTheWay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = if self.operator { "operator policy" } else { "policy" };
+        let Self { object, policy, key, value, effect, .. } = self;
+        write!(f, "{object}: {kind} `{policy}` sets {key} to {}: {effect}", Shown(Some(value)))
     }
 }
 
@@ -101,6 +124,18 @@ impl fmt::Display for Object {
         match self {
             Self::Exchange(name) => write!(f, "exchange `{name}`"),
             Self::Queue(name) => write!(f, "queue `{name}`"),
+        }
+    }
+}
+
+/// A number of messages that may not be known yet.
+struct Counted(Option<u64>);
+
+impl fmt::Display for Counted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(messages) => write!(f, "{messages}"),
+            None => f.write_str("not counted"),
         }
     }
 }

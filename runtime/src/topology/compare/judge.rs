@@ -9,7 +9,10 @@ use super::{
     listing::{ListedBinding, ListedExchange, ListedQueue, Listing},
     policies,
 };
-use crate::topology::{Argument, Arguments, Binding, Destination, Exchange, Queue, QueueType, Topology};
+use crate::topology::{
+    Argument, Arguments, Binding, DEAD_LETTER_EXCHANGE, Destination, Exchange, PlanVersion, Queue, QueueType, Topology,
+    holding_queue,
+};
 
 /// Whose plan it is.
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +37,10 @@ pub(crate) fn compare(plan: &Topology, owner: Owner<'_>, broker: &Listing) -> Co
         match broker.queues.get(&queue.name) {
             None => differences.push(Difference::Missing { object: Object::Queue(queue.name.clone()) }),
             Some(listed) => {
-                compare_queue(queue, listed, &mut differences);
+                match other_version(plan, queue, listed) {
+                    Some(difference) => differences.push(difference),
+                    None => compare_queue(queue, listed, &mut differences),
+                }
                 let deadline = owner.deadlines.get(&queue.name).copied();
                 let found = policies::on_queue(plan, queue, listed, deadline);
                 differences.extend(found.into_iter().map(Difference::Policy));
@@ -44,6 +50,7 @@ pub(crate) fn compare(plan: &Topology, owner: Owner<'_>, broker: &Listing) -> Co
     let mut unchecked = broker.unread.clone();
     missing_bindings(plan, broker, &mut differences);
     stale_bindings(plan, broker, &mut differences, &mut unchecked);
+    migrating(plan, broker, &mut differences);
     stale_queues(plan, owner.service, broker, &mut differences);
     // Stable: otherwise they stay in the plan's order.
     differences.sort_by_key(|difference| !difference.breaks());
@@ -74,6 +81,23 @@ fn compare_queue(queue: &Queue, listed: &ListedQueue, differences: &mut Vec<Diff
     fields.equal("auto_delete", false, listed.auto_delete);
     fields.equal("exclusive", false, listed.exclusive);
     fields.arguments(&queue.arguments, &listed.arguments);
+}
+
+/// What is said of a queue that is as another version of the plan has it.
+fn other_version(plan: &Topology, queue: &Queue, listed: &ListedQueue) -> Option<Difference> {
+    let differs = |queue: &Queue| {
+        let mut differences = Vec::new();
+        compare_queue(queue, listed, &mut differences);
+        !differences.is_empty()
+    };
+    if !differs(queue) {
+        return None;
+    }
+    let former = plan.former_queues(&queue.name).find(|former| !differs(former));
+    former.and_then(Difference::of_former).or_else(|| {
+        let theirs = listed.arguments.get(DEAD_LETTER_EXCHANGE);
+        Difference::of_later(queue, theirs)
+    })
 }
 
 /// The fields of one object.
@@ -133,10 +157,12 @@ fn same_binding(ours: &Binding, theirs: &ListedBinding) -> bool {
 
 fn stale_bindings(plan: &Topology, broker: &Listing, differences: &mut Vec<Difference>, unchecked: &mut Vec<String>) {
     // The other bindings of a queue that was there are for whoever made it.
-    let ours = plan.queues.iter().filter(|queue| queue.kind != QueueType::Existing && plan.is_work_queue(&queue.name));
-    for queue in ours {
+    for queue in plan.work_queues() {
         for listed in bindings_of(broker, &queue.name) {
-            if plan.bindings.iter().any(|binding| same_binding(binding, listed)) {
+            let planned = |plan: &Topology| plan.bindings.iter().any(|binding| same_binding(binding, listed));
+            let of_another_version =
+                plan.former.iter().any(planned) || PlanVersion::is_later_ladder(&queue.arguments, &listed.source);
+            if planned(plan) || of_another_version {
                 continue;
             }
             match binding(listed) {
@@ -154,10 +180,18 @@ fn stale_bindings(plan: &Topology, broker: &Listing, differences: &mut Vec<Diffe
     }
 }
 
+fn migrating(plan: &Topology, broker: &Listing, differences: &mut Vec<Difference>) {
+    for Queue { name, .. } in plan.work_queues() {
+        if let Some(holding) = broker.queues.get(&holding_queue(name)) {
+            differences.push(Difference::Migrating { queue: name.clone(), messages: holding.messages });
+        }
+    }
+}
+
 fn stale_queues(plan: &Topology, service: &str, broker: &Listing, differences: &mut Vec<Difference>) {
     let prefix = format!("{service}.");
     for (name, listed) in &broker.queues {
-        let planned = plan.queues.iter().any(|queue| queue.name == *name);
+        let planned = plan.queues.iter().any(|queue| queue.name == *name || holding_queue(&queue.name) == *name);
         if planned || !name.starts_with(&prefix) || listed.exclusive {
             continue;
         }
@@ -178,7 +212,7 @@ fn bindings_of<'a>(broker: &'a Listing, queue: &'a str) -> impl Iterator<Item = 
 }
 
 /// A binding in the plan's words; `None` if it has an argument that has none there.
-fn binding(listed: &ListedBinding) -> Option<Binding> {
+pub(crate) fn binding(listed: &ListedBinding) -> Option<Binding> {
     let arguments = listed.arguments.iter().map(|(name, value)| {
         let value = match value {
             Value::String(text) => Argument::Text(text.clone()),

@@ -2,6 +2,16 @@
 
 use serde_json::Value;
 
+use crate::topology::{Argument, Queue, Topology};
+
+/// A declaration of a queue by which RabbitMQ compares it with the one that is there, and would refuse to create one: it has
+/// an argument that only streams know, and that is not compared.
+pub(crate) fn question(queue: &Queue) -> Topology {
+    let mut asked = queue.clone();
+    asked.arguments.insert("x-max-age".to_owned(), Argument::from("1s"));
+    Topology { queues: vec![asked], ..Topology::default() }
+}
+
 /// The first field that differs, from RabbitMQ's text: `inequivalent arg 'x-delivery-limit' for queue 'a.b' in vhost '/':
 /// received the value '20' of type 'signedint' but current is none`.
 #[derive(Clone, Debug, PartialEq)]

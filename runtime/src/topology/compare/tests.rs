@@ -12,10 +12,17 @@ use super::{
     Comparison, Owner, compare,
     listing::{ListedBinding, ListedExchange, ListedPolicy, ListedQueue, Listing},
 };
-use crate::topology::{Arguments, Exchange, PlannedService, PlannedSubscription, QueueType, Topology, plan};
+use crate::topology::{
+    Arguments, Exchange, PlanVersion, PlannedService, PlannedSubscription, QueueType, Topology, plan,
+};
 
 /// The plan of a service `stock` with a handler each of these.
 fn stock(handlers: &[(&str, QueueType)]) -> Topology {
+    stock_as(PlanVersion::CURRENT, handlers)
+}
+
+/// The same, as a rabbitry plans it whose plans have this version.
+fn stock_as(version: PlanVersion, handlers: &[(&str, QueueType)]) -> Topology {
     let subscription = |(queue, queue_type): &(&str, QueueType)| PlannedSubscription {
         queue: (*queue).to_owned(),
         queue_type: *queue_type,
@@ -28,6 +35,7 @@ fn stock(handlers: &[(&str, QueueType)]) -> Topology {
         subscriptions: handlers.iter().map(subscription).collect(),
         delays: None,
         longest_delay: Some(Duration::from_secs(1)),
+        version,
     })
 }
 

@@ -4,8 +4,8 @@ use expect_test::{Expect, expect};
 
 use super::{service, subscription};
 use crate::topology::{
-    Argument, Destination, ExchangeKind, PlannedService, PlannedSubscription, QueueType, Topology,
-    dead_letter_exchange, plan, plan::dead_letter_queue,
+    Argument, Destination, ExchangeKind, PlanVersion, PlannedService, PlannedSubscription, QueueType, Topology, plan,
+    plan::dead_letter_queue,
 };
 
 #[track_caller]
@@ -375,7 +375,7 @@ fn dead_letters_are_declared_before_what_needs_them() {
 fn dead_letters_reach_their_own_queue_alone() {
     let topology = all_kinds();
     for queue in ["a.one", "a.two", "a.three", "a.four"] {
-        assert_eq!(topology.queues_for(&dead_letter_exchange(), queue), [dead_letter_queue(queue)]);
+        assert_eq!(topology.queues_for(&PlanVersion::CURRENT.dead_letters(), queue), [dead_letter_queue(queue)]);
     }
     assert_eq!(topology.queues_for("events", "x"), ["a.one", "a.three", "a.two"]);
 }

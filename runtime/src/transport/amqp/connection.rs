@@ -76,7 +76,15 @@ impl Connection {
     }
 
     pub(super) async fn channel(&self) -> Result<lapin::Channel, TransportError> {
-        answered(&self.clock, "opening a channel", self.inner.create_channel()).await
+        let mut stale = 0..=self.inner.configuration().channel_max();
+        loop {
+            match answered(&self.clock, "opening a channel", self.inner.create_channel()).await {
+                // lapin gives out the numbers of channels again, and with the number of one that the broker closed its old
+                // error, once. The next number is another.
+                Err(TransportError::Refused { .. }) if self.is_open() && stale.next().is_some() => {}
+                answer => return answer,
+            }
+        }
     }
 
     pub(super) fn clock(&self) -> &Arc<dyn Clock> {

@@ -1,9 +1,9 @@
 use expect_test::{Expect, expect};
 use serde_json::json;
 
-use super::{binding, compared, having, one, policy, stock};
+use super::{binding, compared, having, one, policy, stock, stock_as};
 use crate::topology::{
-    Destination, Difference, QueueType, Topology,
+    Destination, Difference, PlanVersion, QueueType, Topology,
     compare::listing::{ListedBinding, ListedQueue, Listing},
 };
 
@@ -77,21 +77,21 @@ fn what_is_unequal() {
             exchange `rabbitry.v1.dead`: alternate-exchange is not set, the plan has `rabbitry.v1.undeliverable`
               → the exchange cannot be changed: give the plan another exchange, or delete this one when nothing publishes to it, and declare
             queue `stock.order.dead`: type is `classic`, the plan has `quorum`
-              → a queue cannot be changed: move its messages to a new one, or delete it when it is empty, and declare
+              → a queue cannot be changed: `topology migrate` moves a handler's messages to a new one; any other is deleted when it is empty, and declared
             queue `stock.order.dead`: durable is `false`, the plan has `true`
-              → a queue cannot be changed: move its messages to a new one, or delete it when it is empty, and declare
+              → a queue cannot be changed: `topology migrate` moves a handler's messages to a new one; any other is deleted when it is empty, and declared
             queue `stock.order.dead`: auto_delete is `true`, the plan has `false`
-              → a queue cannot be changed: move its messages to a new one, or delete it when it is empty, and declare
+              → a queue cannot be changed: `topology migrate` moves a handler's messages to a new one; any other is deleted when it is empty, and declared
             queue `stock.order.dead`: exclusive is `true`, the plan has `false`
-              → a queue cannot be changed: move its messages to a new one, or delete it when it is empty, and declare
+              → a queue cannot be changed: `topology migrate` moves a handler's messages to a new one; any other is deleted when it is empty, and declared
             queue `stock.order.dead`: x-delivery-limit is not set, the plan has `2147483647`
-              → a queue cannot be changed: move its messages to a new one, or delete it when it is empty, and declare
+              → a queue cannot be changed: `topology migrate` moves a handler's messages to a new one; any other is deleted when it is empty, and declared
             queue `stock.order`: x-delivery-limit is `3`, the plan has `20`
-              → a queue cannot be changed: move its messages to a new one, or delete it when it is empty, and declare
+              → a queue cannot be changed: `topology migrate` moves a handler's messages to a new one; any other is deleted when it is empty, and declared
             queue `stock.order`: x-overflow is not set, the plan has `reject-publish`
-              → a queue cannot be changed: move its messages to a new one, or delete it when it is empty, and declare
+              → a queue cannot be changed: `topology migrate` moves a handler's messages to a new one; any other is deleted when it is empty, and declared
             queue `stock.order`: x-max-length is `1000`, the plan does not set it
-              → a queue cannot be changed: move its messages to a new one, or delete it when it is empty, and declare
+              → a queue cannot be changed: `topology migrate` moves a handler's messages to a new one; any other is deleted when it is empty, and declared
             queue `stock.order`: x-queue-leader-locator is `balanced`, the plan does not set it
               → it changes no promise and may stay, but where RabbitMQ compares it, it refuses the plan to TopologyMode::Declare: then use Verify
         "#]],
@@ -237,7 +237,7 @@ fn a_comparison_as_json() {
               "ours": 20,
               "theirs": 3,
               "breaks": true,
-              "cure": "a queue cannot be changed: move its messages to a new one, or delete it when it is empty, and declare"
+              "cure": "a queue cannot be changed: `topology migrate` moves a handler's messages to a new one; any other is deleted when it is empty, and declared"
             },
             {
               "difference": "missing_binding",
@@ -287,4 +287,79 @@ fn a_comparison_as_json() {
             "something"
           ]
         }"#]].assert_eq(&json);
+}
+
+#[test]
+fn what_another_version_made() {
+    let handlers = [("stock.order", QueueType::Quorum), ("stock.old", QueueType::Classic)];
+    let plan = |version| stock_as(PlanVersion::new(version), &handlers);
+    let (first, second) = (plan(1), plan(2));
+    // Both were there: each declared what it shares with its like, and the queues are the first one's.
+    let together = |queues: &Topology, other: &Topology| {
+        let (mut broker, beside) = (having(queues), having(other));
+        for (name, queue) in beside.queues {
+            broker.queues.entry(name).or_insert(queue);
+        }
+        broker.exchanges.extend(beside.exchanges);
+        for binding in beside.bindings {
+            if !broker.bindings.contains(&binding) {
+                broker.bindings.push(binding);
+            }
+        }
+        broker
+    };
+    check(
+        &second,
+        &together(&first, &second),
+        &expect![[r#"
+        queue `stock.order` was made by an earlier rabbitry, whose plans are v1
+          → it works as it is; `topology migrate stock.order` gives it the plan's arguments once no service of the earlier version is to come back
+        queue `stock.old` was made by an earlier rabbitry, whose plans are v1
+          → it works as it is; `topology migrate stock.old` gives it the plan's arguments once no service of the earlier version is to come back
+    "#]],
+    );
+    check(
+        &first,
+        &together(&second, &first),
+        &expect![[r#"
+        queue `stock.order` was made by a later rabbitry, whose plans are v2
+          → leave it: it works as it is
+        queue `stock.old` was made by a later rabbitry, whose plans are v2
+          → leave it: it works as it is
+    "#]],
+    );
+    assert_eq!(compared(&second, &together(&first, &second)).breaking().count(), 0);
+    // What no version ever planned is told of as ever.
+    let mut broker = together(&first, &second);
+    let queue = broker.queues.get_mut("stock.order").unwrap();
+    queue.arguments.insert("x-delivery-limit".to_owned(), json!(3));
+    broker.bindings.push(binding("events", "stock.order", "renamed"));
+    let comparison = compared(&second, &broker);
+    assert_eq!(comparison.breaking().count(), 2, "{comparison}");
+    assert!(comparison.to_string().contains("by `renamed` is not in the plan"), "{comparison}");
+}
+
+#[test]
+fn what_is_being_migrated() {
+    let plan = stock(&[("stock.order", QueueType::Quorum), ("billing.in", QueueType::Quorum)]);
+    let mut broker = having(&plan);
+    let holding =
+        |messages| ListedQueue { kind: "quorum".to_owned(), durable: true, messages, ..ListedQueue::default() };
+    // Its work queue is gone already, or still there; its name begins with the service's, or not.
+    broker.queues.remove("stock.order");
+    broker.queues.insert("stock.order.migrating".to_owned(), holding(Some(7)));
+    broker.queues.insert("billing.in.migrating".to_owned(), holding(None));
+    broker.bindings.retain(|binding| binding.destination != Destination::Queue("stock.order".to_owned()));
+    check(
+        &plan,
+        &broker,
+        &expect![[r#"
+        queue `stock.order` is missing
+          → create it: `Service::declare`, or start with TopologyMode::Declare
+        queue `stock.order` is being migrated (messages in `stock.order.migrating`: 7)
+          → events wait in its holding queue, and more come: `topology migrate stock.order` goes on with it
+        queue `billing.in` is being migrated (messages in `billing.in.migrating`: not counted)
+          → events wait in its holding queue, and more come: `topology migrate billing.in` goes on with it
+    "#]],
+    );
 }

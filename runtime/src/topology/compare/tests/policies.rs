@@ -212,26 +212,29 @@ fn a_policy_of_exchanges() {
 
 #[test]
 fn a_queue_is_full_when_it_refuses() {
-    let queue = |messages, arguments: Value, sets: &[(&str, Value)]| ListedQueue {
+    let queue = |messages, own: &[(&str, Value)], sets: &[(&str, Value)]| ListedQueue {
         kind: "quorum".to_owned(),
         messages,
         bytes: messages.map(|messages| messages * 10),
-        arguments: serde_json::from_value(arguments).unwrap(),
+        arguments: own.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect(),
         policies: sets.iter().map(|(key, value)| policy("limits", true, key, value.clone())).collect(),
         ..ListedQueue::default()
     };
-    let refusing = json!({ "x-overflow": "reject-publish" });
-    let ten = ("max-length", json!(10));
-    assert!(!queue(Some(9), refusing.clone(), &[ten.clone()]).is_full());
-    assert!(queue(Some(10), refusing.clone(), &[ten.clone()]).is_full());
-    assert!(queue(Some(10), refusing.clone(), &[("max-length-bytes", json!(100))]).is_full());
-    assert!(!queue(Some(9), refusing.clone(), &[("max-length-bytes", json!(100))]).is_full());
-    assert!(queue(Some(5), json!({ "x-overflow": "reject-publish", "x-max-length": 5 }), &[ten.clone()]).is_full());
-    assert!(!queue(None, refusing.clone(), &[ten.clone()]).is_full());
-    assert!(!queue(Some(99), refusing.clone(), &[]).is_full());
+    let refusing = [("x-overflow", json!("reject-publish"))];
+    let ten = [("max-length", json!(10))];
+    let hundred_bytes = [("max-length-bytes", json!(100))];
+    assert!(!queue(Some(9), &refusing, &ten).is_full());
+    assert!(queue(Some(10), &refusing, &ten).is_full());
+    assert!(queue(Some(10), &refusing, &hundred_bytes).is_full());
+    assert!(!queue(Some(9), &refusing, &hundred_bytes).is_full());
+    let five = [("x-overflow", json!("reject-publish")), ("x-max-length", json!(5))];
+    assert!(queue(Some(5), &five, &ten).is_full());
+    assert!(!queue(None, &refusing, &ten).is_full());
+    assert!(!queue(Some(99), &refusing, &[]).is_full());
     // It drops instead.
-    assert!(!queue(Some(10), json!({}), &[ten.clone()]).is_full());
-    assert!(!queue(Some(10), refusing, &[ten, ("overflow", json!("drop-head"))]).is_full());
+    assert!(!queue(Some(10), &[], &ten).is_full());
+    let dropping = [("max-length", json!(10)), ("overflow", json!("drop-head"))];
+    assert!(!queue(Some(10), &refusing, &dropping).is_full());
 }
 
 /// A handler without a deadline that is known, as of a broadcast.

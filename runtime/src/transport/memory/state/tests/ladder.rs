@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::topology::{
-    PlannedService, PlannedSubscription, QueueType,
+    PlanVersion, PlannedService, PlannedSubscription, QueueType,
     ladder::{Due, Ladder},
     plan,
 };
@@ -24,6 +24,7 @@ fn service() -> PlannedService {
         subscriptions: ["stock.reserve", "mail.send"].map(subscription).into(),
         delays: None,
         longest_delay: Some(Duration::from_secs(LONGEST)),
+        version: PlanVersion::CURRENT,
     }
 }
 
