@@ -103,9 +103,8 @@ fn node(host: &str, url: &str) -> Result<AMQPUri, InvalidUrl> {
         return Err(invalid("the hosts of a cluster have commas between them, and nothing else"));
     }
     // The parser's own text may repeat the URL.
-    let mut uri: AMQPUri = url
-        .parse()
-        .map_err(|_| invalid("it cannot be parsed; escape special characters, `/` in a password is %2f"))?;
+    let mut uri: AMQPUri =
+        url.parse().map_err(|_| invalid("it cannot be parsed; escape special characters, `/` in a password is %2f"))?;
     let short = |text: &str| text.len() <= 255;
     if !short(&uri.vhost) || !short(&uri.authority.userinfo.username) {
         return Err(invalid("its virtual host or user is longer than 255 bytes"));

@@ -48,7 +48,10 @@ mod tests {
     #[track_caller]
     fn passes(code: u16, text: &str) {
         let meaning = said(code, text.to_owned());
-        assert!(matches!(&meaning, TransportError::Lost { reason } if reason.contains(text)), "{code} {text}: {meaning:?}");
+        assert!(
+            matches!(&meaning, TransportError::Lost { reason } if reason.contains(text)),
+            "{code} {text}: {meaning:?}"
+        );
     }
 
     #[track_caller]
