@@ -5,8 +5,16 @@
 mod consumer;
 mod envelope;
 mod event;
+#[cfg(fuzzing)]
+#[allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a fuzz target fails by a panic")]
+pub mod fuzzing;
 pub mod handler;
 mod macros;
+#[cfg(feature = "management")]
+mod management;
+#[cfg(not(feature = "management"))]
+#[path = "management/without.rs"]
+mod management;
 pub mod observe;
 mod publisher;
 pub mod retry;
@@ -32,16 +40,16 @@ pub use event::{
 };
 pub use handler::{Attempt, HandlerError, State};
 pub use macros::{EventSet, event, payload, subscribe, subscriptions};
-pub use publisher::{Publication, PublishAllError, PublishError, Published, Publisher, Unrouted};
+pub use publisher::{Obstacle, Publication, PublishAllError, PublishError, Published, Publisher, Unrouted};
 pub use retry::RetryPolicy;
 pub use service::{
-    BuildError, BuiltService, ConnectionHealth, Health, RunError, Running, Service, ShutdownError, StartError,
-    SubscriptionHealth, UndeclaredEvent,
+    BuildError, BuiltService, CompareError, ConnectionHealth, Health, LastError, RunError, Running, Service,
+    ShutdownError, StartError, Status, SubscriptionHealth, UndeclaredEvent,
 };
 pub use subscription::{HandlerDef, Registration, Subscription, SubscriptionOptions, Subscriptions, Undecodable};
 pub use time::{Clock, IntoDuration, InvalidDuration, SystemClock};
-pub use topology::{Exchange, ExchangeKind, QueueType, Topology, TopologyMode};
-pub use transport::{Broker, amqp::InvalidUrl};
+pub use topology::{Comparison, Difference, Exchange, ExchangeKind, QueueType, Topology, TopologyMode};
+pub use transport::{Broker, Lifecycle, amqp::InvalidUrl};
 
 /// The traits that add methods to results.
 pub mod prelude {

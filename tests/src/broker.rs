@@ -85,6 +85,12 @@ impl Node {
         script(&["thaw", &self.name]).await;
     }
 
+    /// Where its management API is.
+    #[must_use]
+    pub fn management(&self) -> &str {
+        &self.management
+    }
+
     /// Runs `rabbitmqctl` with these arguments and returns what it prints.
     pub async fn ctl(&self, arguments: &[&str]) -> String {
         script(&[&["ctl", &self.name], arguments].concat()).await
@@ -93,6 +99,18 @@ impl Node {
     /// Runs another program of RabbitMQ's with these arguments and returns what it prints.
     pub async fn tool(&self, program: &str, arguments: &[&str]) -> String {
         script(&[&["tool", &self.name, program], arguments].concat()).await
+    }
+
+    /// What it has written to its log so far.
+    ///
+    /// # Panics
+    /// There is none.
+    #[must_use]
+    pub fn log(&self) -> String {
+        let nodes = root().join("target/rabbitmq");
+        let places = [nodes.join(&self.name), nodes.join("trixie/nodes").join(&self.name)];
+        let read = places.iter().find_map(|place| std::fs::read(place.join("log/node.log")).ok());
+        String::from_utf8_lossy(&read.expect("a node has a log")).into_owned()
     }
 }
 
@@ -200,6 +218,32 @@ impl TestBroker {
         self.node.ctl(&["-q", "delete_user", name]).await;
     }
 
+    /// Gives a user a tag, `management` for one who may use the management API.
+    pub async fn tag_user(&self, name: &str, tag: &str) {
+        self.node.ctl(&["-q", "set_user_tags", name, tag]).await;
+    }
+
+    /// Sets a policy for the queues of this virtual host.
+    pub async fn set_policy(&self, name: &str, pattern: &str, definition: &serde_json::Value) {
+        self.set("set_policy", name, pattern, definition).await;
+    }
+
+    /// The same, as the operator.
+    pub async fn set_operator_policy(&self, name: &str, pattern: &str, definition: &serde_json::Value) {
+        self.set("set_operator_policy", name, pattern, definition).await;
+    }
+
+    async fn set(&self, command: &str, name: &str, pattern: &str, definition: &serde_json::Value) {
+        let definition = definition.to_string();
+        let arguments = ["-q", command, "-p", &self.vhost, "--apply-to", "queues", name, pattern, &definition];
+        self.node.ctl(&arguments).await;
+    }
+
+    /// Takes a policy away.
+    pub async fn clear_policy(&self, name: &str) {
+        self.node.ctl(&["-q", "clear_policy", "-p", &self.vhost, name]).await;
+    }
+
     /// A plain AMQP client.
     pub async fn client(&self) -> Client {
         Client::connect(&self.url_by(&[&self.node])).await
@@ -274,9 +318,13 @@ pub(crate) fn line() -> &'static str {
     if is_4() { "4" } else { "3" }
 }
 
+/// The project's folder.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests lie in a folder of the project")
+}
+
 pub(crate) async fn script(arguments: &[&str]) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(|root| root.join("scripts/rabbitmq"));
-    let path = path.expect("the tests lie in a folder of the project");
+    let path = root().join("scripts/rabbitmq");
     let output = Command::new(&path).args(arguments).stdin(Stdio::null()).stderr(Stdio::inherit()).output();
     let output = output.await.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     assert!(output.status.success(), "scripts/rabbitmq {arguments:?} failed: {}", output.status);

@@ -5,7 +5,7 @@ use lapin::{
     BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, Consumer,
     options::{
         BasicAckOptions, BasicConsumeOptions, BasicGetOptions, BasicNackOptions, BasicPublishOptions, BasicQosOptions,
-        ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
+        ConfirmSelectOptions, ExchangeDeclareOptions, ExchangeUnbindOptions, QueueBindOptions, QueueDeclareOptions,
     },
     types::{AMQPValue, FieldTable},
 };
@@ -110,9 +110,33 @@ impl Client {
 
     /// Binds a queue.
     pub async fn bind(&self, queue: &str, exchange: &str, key: &str) {
+        self.bind_with(queue, exchange, key, &[]).await;
+    }
+
+    /// Binds a queue by headers.
+    pub async fn bind_with(&self, queue: &str, exchange: &str, key: &str, arguments: &[(&str, Header)]) {
         let options = QueueBindOptions::default();
-        let bound = self.channel.queue_bind(queue.into(), exchange.into(), key.into(), options, FieldTable::default());
+        let bound = self.channel.queue_bind(queue.into(), exchange.into(), key.into(), options, table(arguments));
         bound.await.expect("the queue is bound");
+    }
+
+    /// Removes a binding of a queue.
+    pub async fn unbind(&self, queue: &str, exchange: &str, key: &str) {
+        self.unbind_with(queue, exchange, key, &[]).await;
+    }
+
+    /// Removes a binding of a queue by headers.
+    pub async fn unbind_with(&self, queue: &str, exchange: &str, key: &str, arguments: &[(&str, Header)]) {
+        let unbound = self.channel.queue_unbind(queue.into(), exchange.into(), key.into(), table(arguments));
+        unbound.await.expect("the binding is removed");
+    }
+
+    /// Removes a binding of an exchange to another, its source.
+    pub async fn unbind_exchange(&self, exchange: &str, source: &str, key: &str) {
+        let options = ExchangeUnbindOptions::default();
+        let unbound =
+            self.channel.exchange_unbind(exchange.into(), source.into(), key.into(), options, FieldTable::default());
+        unbound.await.expect("the binding is removed");
     }
 
     /// Publishes with properties, and returns once it is confirmed.

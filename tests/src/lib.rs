@@ -5,15 +5,19 @@
 mod books;
 mod broker;
 mod cargo;
+pub mod chaos;
 mod child;
 mod client;
 mod clock;
 mod cluster;
+mod lines;
 mod numbers;
 mod places;
 mod plan;
+mod proxy;
 mod record;
 mod services;
+mod socket;
 mod stranger;
 
 // The README's code compiles and runs.
@@ -30,11 +34,14 @@ pub use child::Child;
 pub use client::{Client, Header, Raw, table};
 pub use clock::HeldClock;
 pub use cluster::{Cluster, Turn};
-pub use numbers::{assert_all, assert_each_once, note, number, numbered, publish_numbers};
+pub use lines::Lines;
+pub use numbers::{assert_all, assert_each_once, nested, note, number, numbered, publish_numbers};
 pub use places::{LATE, in_memory, on_rabbitmq, unit};
 pub use plan::Plan;
+pub use proxy::{Proxy, Way};
 pub use record::Record;
 pub use services::{any, gated, queues, stop, stop_all};
+pub use socket::{Fields, Socket, Text, To, value};
 pub use stranger::{Stranger, id, integer, json, text, texts};
 
 /// How long anything may take that is expected to happen. Generous, since it is only waited out by a failure.

@@ -10,6 +10,12 @@ use rabbitry::{AnyEvent, Publisher};
 
 use crate::{Record, within};
 
+/// A one in so many pairs of brackets, whatever opens and closes them.
+#[must_use]
+pub fn nested(open: &str, close: &str, depth: usize) -> String {
+    format!("{}1{}", open.repeat(depth), close.repeat(depth))
+}
+
 /// The number that an event is.
 #[must_use]
 pub fn number(event: &AnyEvent) -> u64 {

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rabbitry::{AnyEvent, ConnectionHealth, Publisher, Service, Subscription};
+use rabbitry::{AnyEvent, ConnectionHealth, Lifecycle, Publisher, Service, Subscription};
 use rabbitry_tests::{
     Books, HeldClock, Node, Record, TestBroker, any, assert_all, assert_each_once, eventually, note, number, numbered,
     publish_numbers, stop, within,
@@ -120,11 +120,11 @@ async fn a_broker_that_is_killed_loses_no_confirmed_event() {
     node.kill().await;
     eventually("it is down", || async {
         let health = running.health();
-        matches!(health.publishing, ConnectionHealth::Down(_)) && !health.subscriptions[0].consuming
+        health.publishing.state == Lifecycle::Recovering && !health.subscriptions[0].consuming
     })
     .await;
     let health = running.health();
-    assert!(health.subscriptions[0].reason.is_some() && !health.is_ready(), "{health:?}");
+    assert!(health.subscriptions[0].problem.is_some() && !health.is_ready(), "{health:?}");
     node.restart().await;
     eventually("it is ready again", || async { running.health().is_ready() }).await;
     confirmed.wait_for(confirmed.len() + 1000).await;
@@ -152,7 +152,7 @@ async fn a_broker_that_freezes_is_noticed_and_found_again() {
     node.freeze().await;
     eventually("the silence is noticed", || async {
         let health = running.health();
-        let down = |connection: &ConnectionHealth| matches!(connection, ConnectionHealth::Down(_));
+        let down = |connection: &ConnectionHealth| connection.state == Lifecycle::Recovering;
         down(&health.publishing) && health.consuming.as_ref().is_some_and(down) && !health.subscriptions[0].consuming
     })
     .await;
@@ -218,9 +218,9 @@ async fn health_says_why_a_subscription_receives_nothing() {
     assert!(health.is_ready() && health.subscriptions[0].consuming && health.subscriptions[0].queue == "in");
     // It is not ours to make again.
     client.delete_queue("in").await;
-    eventually("it is said", || async { running.health().subscriptions[0].reason.is_some() }).await;
+    eventually("it is said", || async { running.health().subscriptions[0].problem.is_some() }).await;
     let health = running.health();
-    let reason = health.subscriptions[0].reason.clone().unwrap();
+    let reason = health.subscriptions[0].problem.clone().unwrap();
     // First that the consumer was cancelled, then that there is no such queue.
     assert!(reason.contains("queue was deleted") || reason.contains("no queue 'in'"), "{reason}");
     assert!(!health.is_ready());

@@ -7,7 +7,7 @@ use std::{
 
 use lapin::{BasicProperties, types::FieldArray};
 use rabbitry::{AnyEvent, RetryPolicy, Service, Subscription, event};
-use rabbitry_tests::{Books, Header, Raw, Record, TestBroker, stop, table, within};
+use rabbitry_tests::{Books, Header, Raw, Record, TestBroker, nested, stop, table, within};
 use serde_json::json;
 
 #[event("order")]
@@ -86,10 +86,6 @@ fn death(level: &str) -> Header {
         ("routing-keys", array(vec![text("order")])),
         ("time", Header::Timestamp(1_700_000_000)),
     ]))
-}
-
-fn nested(open: &str, close: &str, depth: usize) -> String {
-    format!("{}1{}", open.repeat(depth), close.repeat(depth))
 }
 
 fn properties() -> Vec<Foreign> {

@@ -97,14 +97,14 @@ async fn a_handler_whose_events_it_takes_is_shown_as_stuck_and_not_run_again() {
     publish_numbers(&any(&running), "order", 0..1).await;
     eventually("one is stuck", || async { shown().stuck == 1 }).await;
     assert!(shown().consuming && running.health().is_ready(), "one of two may be stuck: {:?}", shown());
-    let reason = shown().reason.unwrap_or_default();
+    let reason = shown().problem.unwrap_or_default();
     assert!(reason.contains("not confirmed within 500ms"), "{reason}");
     publish_numbers(&any(&running), "order", 1..2).await;
     eventually("both are stuck", || async { shown().stuck == 2 && !running.health().is_ready() }).await;
     assert!(!shown().consuming);
     mute.end().await;
     eventually("none is stuck", || async { shown().stuck == 0 && running.health().is_ready() }).await;
-    assert_eq!(shown().reason, None);
+    assert_eq!(shown().problem, None);
     publish_numbers(&any(&running), "order", 2..3).await;
     runs.wait_for(3).await;
     assert_eq!(runs.all(), [0, 1, 2], "a handler that had ended ran again");

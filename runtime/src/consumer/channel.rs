@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use futures_util::{FutureExt, StreamExt, future::BoxFuture};
 use tokio_util::sync::CancellationToken;
 
-use super::{Consumer, ConsumerState, Ended, Runs, Stopped, settle::Settler};
-use crate::transport::{ConsumeChannel, Delivery, TransportError};
+use super::{Consumer, Ended, Runs, Stopped, TICK, settle::Settler};
+use crate::transport::{ConsumeChannel, Delivery, Lifecycle, TransportError};
 
 /// How many finished deliveries are acknowledged at once, at most.
 const FLUSH_AT: usize = 64;
@@ -14,8 +14,6 @@ const FLUSH_AT: usize = 64;
 const FLUSH_AFTER: Duration = Duration::from_millis(5);
 /// How long no delivery means that there is none to be careful with.
 const QUIET: Duration = Duration::from_millis(100);
-/// How often a channel is looked at that gives nothing because all hands are full.
-const WATCHDOG: Duration = Duration::from_secs(1);
 
 /// How many acknowledging frames a broker is known to take that come after its answer to a cancel and right before the
 /// channel's end; of more it may forget some.
@@ -33,7 +31,8 @@ struct Serving {
     flush_due: Option<BoxFuture<'static, ()>>,
     /// While the broker sends few ahead: when it may send more.
     widen_due: Option<BoxFuture<'static, ()>>,
-    watchdog: BoxFuture<'static, ()>,
+    /// When the channel is looked at, which gives nothing while all hands are full.
+    tick: BoxFuture<'static, ()>,
     phase: Phase,
     /// How many acknowledging frames were written since the broker was told to send no more.
     unproven: usize,
@@ -57,7 +56,7 @@ impl Consumer {
         prefetch: u16,
     ) -> Result<Stopped, TransportError> {
         self.generation += 1;
-        let clock = Arc::clone(&self.worker.clock);
+        let clock = &self.worker.clock;
         let gone = CancellationToken::new();
         // Whatever way this ends.
         let _gone = gone.clone().drop_guard();
@@ -68,12 +67,18 @@ impl Consumer {
             flush: None,
             flush_due: None,
             widen_due: (prefetch < self.prefetch).then(|| clock.sleep(QUIET)),
-            watchdog: clock.sleep(WATCHDOG),
+            tick: clock.sleep(TICK),
             phase: Phase::Receiving,
             unproven: 0,
         };
-        self.sign.show(ConsumerState::Consuming);
         tracing::debug!(queue = &*self.worker.queue, prefetch, "consuming");
+        self.receive(&mut serving).await?;
+        self.goodbye(serving).await
+    }
+
+    /// Works on what comes until it is stopped and done.
+    async fn receive(&mut self, serving: &mut Serving) -> Result<(), TransportError> {
+        let clock = Arc::clone(&self.worker.clock);
         loop {
             if !serving.phase.begins() && self.runs.is_empty() {
                 break;
@@ -83,28 +88,29 @@ impl Consumer {
             tokio::select! {
                 biased;
                 () = self.cut.cancelled() => break,
-                () = self.stopping.cancelled(), if receives => self.stop_receiving(&mut serving).await?,
-                Some(ended) = self.runs.next(), if !self.runs.is_empty() => self.ended(&mut serving, &ended),
+                () = self.stopping.cancelled(), if receives => self.stop_receiving(serving).await?,
+                Some(ended) = self.runs.next(), if !self.runs.is_empty() => self.ended(serving, &ended),
                 written = due(&mut serving.flush), if serving.flush.is_some() => {
                     serving.flush = None;
-                    written?;
+                    written.map_err(|noticed| serving.why(noticed))?;
                 }
-                delivery = serving.channel.next(), if takes => self.take(&mut serving, delivery?).await?,
+                delivery = serving.channel.next(), if takes => self.take(serving, delivery?).await?,
                 () = due(&mut serving.flush_due), if serving.flush_due.is_some() && serving.flush.is_none() => {
                     serving.start_flush();
                 }
-                () = due(&mut serving.widen_due), if serving.widen_due.is_some() && self.runs.is_empty() => self.widen(&mut serving).await?,
+                () = due(&mut serving.widen_due), if serving.widen_due.is_some() && self.runs.is_empty() => self.widen(serving).await?,
                 () = serving.phase.over() => serving.phase = Phase::Finishing,
-                () = &mut serving.watchdog => {
-                    serving.watchdog = clock.sleep(WATCHDOG);
+                () = &mut serving.tick => {
+                    serving.tick = clock.sleep(TICK);
+                    self.sign.ticked(clock.now());
                     if !serving.channel.is_open() {
-                        return Err(TransportError::lost("the channel is gone"));
+                        return Err(serving.why(TransportError::lost("the channel is gone")));
                     }
                 }
             }
-            self.consider_flush(&mut serving).await?;
+            self.consider_flush(serving).await?;
         }
-        self.goodbye(serving).await
+        Ok(())
     }
 
     /// Starts to work on a delivery; there is none when all that was sent ahead is taken.
@@ -122,14 +128,17 @@ impl Consumer {
     }
 
     fn start(&mut self, serving: &Serving, delivery: Delivery) {
+        self.sign.delivered(self.worker.clock.now());
         let (worker, gone, generation) = (Arc::clone(&self.worker), serving.gone.clone(), self.generation);
         self.runs.push(Box::pin(async move {
-            let safe = worker.handle(&delivery, &gone).await;
+            let safe = worker.handle(&delivery, &gone, generation - 1).await;
             Ended { generation, tag: delivery.tag, safe }
         }));
+        self.sign.works_on(self.runs.len());
     }
 
     fn ended(&self, serving: &mut Serving, ended: &Ended) {
+        self.sign.works_on(self.runs.len());
         // Only from now on can no delivery mean that there is none: at a prefetch of 1 none comes while one runs.
         if serving.widen_due.is_some() {
             serving.widen_due = Some(self.worker.clock.sleep(QUIET));
@@ -147,6 +156,7 @@ impl Consumer {
 
     /// Has the broker send no more.
     async fn stop_receiving(&mut self, serving: &mut Serving) -> Result<(), TransportError> {
+        self.sign.life().enter(Lifecycle::Draining);
         serving.widen_due = None;
         // The second half of the grace is for what is begun at the end of the first.
         serving.phase = Phase::Draining(self.worker.clock.sleep(self.grace / 2));
@@ -219,6 +229,14 @@ impl Consumer {
 }
 
 impl Serving {
+    /// The channel's own word on its end is better than what was noticed of it first.
+    fn why(&mut self, noticed: TransportError) -> TransportError {
+        match self.channel.next().now_or_never() {
+            Some(Err(reason)) => reason,
+            Some(Ok(_)) | None => noticed,
+        }
+    }
+
     fn start_flush(&mut self) {
         self.flush_due = None;
         let acks = self.settler.flush();

@@ -14,13 +14,17 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     topology::Binding,
-    transport::{Backoff, ConsumeChannel, Link, NOT_FOUND, TransportError},
+    transport::{
+        Backoff, Connection, ConsumeChannel, Lifecycle, Link, Loss, NOT_FOUND, PRECONDITION_FAILED, TransportError,
+    },
 };
 
 use settle::Settler;
-pub(crate) use sign::{ConsumerState, Sign, Stuck};
+pub(crate) use sign::{Sign, Stuck};
 pub(crate) use worker::Worker;
 
+/// How often a consumer's task shows that it is at work.
+const TICK: Duration = Duration::from_secs(1);
 /// A channel that lived this long was well.
 const LIVES: Duration = Duration::from_secs(5);
 
@@ -80,13 +84,19 @@ impl Consumer {
         // In a new process the broker sends one at a time until that is known to be safe: the message that ended the last
         // process would count as delivered together with all that were sent ahead.
         let mut prefetch = 1.min(self.prefetch);
-        let (mut backoff, mut wait) = (Backoff::default(), Duration::ZERO);
+        let (mut backoff, mut wait, mut loss) = (Backoff::default(), Duration::ZERO, Loss::Own);
         let stopped = loop {
-            let Some(channel) = self.subscribe(prefetch, wait).await else { break self.finish().await };
+            let Some(subscribed) = self.subscribe(prefetch, wait).await else { break self.finish().await };
+            self.sign.life().running(loss);
             let since = self.worker.clock.now();
-            match self.serve(channel, prefetch).await {
+            match self.serve(subscribed.channel, prefetch).await {
                 Ok(stopped) => break stopped,
-                Err(reason) => self.lost(&reason),
+                Err(reason) => {
+                    // A lost connection tells of itself, once for all of its subscriptions.
+                    loss = if subscribed.connection.is_open() { Loss::Own } else { Loss::Followed };
+                    self.sign.life().lost(&reason, loss);
+                    self.explain(&reason);
+                }
             }
             // What comes up and dies at once must not do so without a pause.
             if self.worker.clock.now().duration_since(since).is_ok_and(|lived| lived > LIVES) {
@@ -95,63 +105,81 @@ impl Consumer {
             wait = backoff.next();
             prefetch = u16::try_from(self.concurrency).unwrap_or(u16::MAX).min(self.prefetch);
         };
-        self.sign.show(ConsumerState::Stopped);
+        self.sign.life().enter(Lifecycle::Closed);
         stopped
     }
 
-    fn lost(&self, reason: &TransportError) {
-        self.sign.show(ConsumerState::Lost(reason.to_string()));
-        tracing::warn!(
-            queue = &*self.worker.queue,
-            handler = self.worker.handler,
-            running = self.runs.len(),
-            %reason,
-            "a subscription receives nothing; subscribing again"
-        );
+    /// Says what to do about a loss that will repeat itself.
+    fn explain(&self, reason: &TransportError) {
+        // "delivery acknowledgement on channel 1 timed out. Timeout value used: 1800000 ms. …"
+        if let TransportError::Refused { code: PRECONDITION_FAILED, text } = reason
+            && text.contains("delivery acknowledgement")
+        {
+            tracing::error!(
+                service = self.worker.service,
+                handler = self.worker.handler,
+                queue = &*self.worker.queue,
+                running = self.runs.len(),
+                timeout = ?self.worker.timeout,
+                %reason,
+                "a handler ran longer than RabbitMQ waits for an acknowledgement, and all events of its channel come again: set the subscription's `timeout` below that, or raise RabbitMQ's `consumer_timeout`"
+            );
+        }
     }
 
     /// A channel that consumes; `None` when stopped before. What runs goes on meanwhile.
-    async fn subscribe(&mut self, prefetch: u16, wait: Duration) -> Option<Box<dyn ConsumeChannel>> {
-        let (link, queue, exclusive) = (Arc::clone(&self.link), self.worker.queue.to_string(), self.exclusive.clone());
+    async fn subscribe(&mut self, prefetch: u16, wait: Duration) -> Option<Subscribed> {
+        let (link, exclusive) = (Arc::clone(&self.link), self.exclusive.clone());
         let (worker, sign) = (Arc::clone(&self.worker), self.sign.clone());
         let subscribing = async move {
             worker.clock.sleep(wait).await;
             let mut backoff = Backoff::default();
             loop {
-                let error = match attempt(&link, &queue, exclusive.as_deref(), prefetch).await {
-                    Ok(channel) => return channel,
+                let error = match attempt(&link, &worker.queue, exclusive.as_deref(), prefetch, &sign).await {
+                    Ok(subscribed) => return subscribed,
                     Err(error) => error,
                 };
-                sign.show(match &error {
-                    TransportError::Lost { .. } => ConsumerState::Lost(error.to_string()),
-                    refused => ConsumerState::Refused(refused.clone()),
-                });
+                sign.life().failed(&error);
                 let wait = backoff.next();
                 if backoff.is_worth_a_line() {
-                    tracing::warn!(queue, tries = backoff.tries(), %error, "cannot subscribe; trying again for as long as it takes");
+                    tracing::warn!(
+                        service = worker.service,
+                        handler = worker.handler,
+                        queue = &*worker.queue,
+                        tries = backoff.tries(),
+                        %error,
+                        "cannot subscribe; trying again for as long as it takes"
+                    );
                 }
                 worker.clock.sleep(wait).await;
             }
         };
         let mut subscribing = std::pin::pin!(subscribing);
+        let clock = Arc::clone(&self.worker.clock);
+        let mut tick = clock.sleep(TICK);
         loop {
             tokio::select! {
                 biased;
                 () = self.stopping.cancelled() => return None,
-                channel = &mut subscribing => return Some(channel),
+                subscribed = &mut subscribing => return Some(subscribed),
                 // Their channel is gone, and with it their tags.
-                Some(_) = self.runs.next(), if !self.runs.is_empty() => {}
+                Some(_) = self.runs.next(), if !self.runs.is_empty() => self.sign.works_on(self.runs.len()),
+                () = &mut tick => {
+                    self.sign.ticked(clock.now());
+                    tick = clock.sleep(TICK);
+                }
             }
         }
     }
 
     /// Stopped while not subscribed: waits for what runs.
     async fn finish(&mut self) -> Stopped {
+        self.sign.life().enter(Lifecycle::Draining);
         while !self.runs.is_empty() {
             tokio::select! {
                 biased;
                 () = self.cut.cancelled() => break,
-                Some(_) = self.runs.next() => {}
+                Some(_) = self.runs.next() => self.sign.works_on(self.runs.len()),
             }
         }
         let cut_off = self.runs.len();
@@ -163,8 +191,14 @@ impl Consumer {
 /// A task that ends without being told to is shown as such.
 impl Drop for Consumer {
     fn drop(&mut self) {
-        self.sign.show(ConsumerState::Stopped);
+        self.sign.life().enter(Lifecycle::Closed);
     }
+}
+
+/// A channel that consumes, and its connection.
+struct Subscribed {
+    connection: Arc<dyn Connection>,
+    channel: Box<dyn ConsumeChannel>,
 }
 
 async fn attempt(
@@ -172,22 +206,30 @@ async fn attempt(
     queue: &str,
     exclusive: Option<&[Binding]>,
     prefetch: u16,
-) -> Result<Box<dyn ConsumeChannel>, TransportError> {
+    sign: &Sign,
+) -> Result<Subscribed, TransportError> {
     let connection = link.connection().await;
     let queue = match exclusive {
-        Some(bindings) => connection.declare_exclusive(bindings).await?,
+        Some(bindings) => {
+            sign.life().enter(Lifecycle::Declaring);
+            let queue = connection.declare_exclusive(bindings).await?;
+            sign.consumes(&queue);
+            queue
+        }
         None => queue.to_owned(),
     };
     let mut channel = connection.consume_channel(queue.clone()).await?;
     match channel.consume(prefetch).await {
-        Ok(()) => Ok(channel),
+        Ok(()) => {}
         Err(TransportError::Refused { code: NOT_FOUND, .. }) if connection.is_open() => {
             // Somebody deleted the queue. What else of the plan is gone?
+            tracing::warn!(queue, "a queue is gone; declaring all that the service needs again");
+            sign.life().enter(Lifecycle::Declaring);
             link.declare_again(&*connection).await?;
-            let mut channel = connection.consume_channel(queue).await?;
+            channel = connection.consume_channel(queue).await?;
             channel.consume(prefetch).await?;
-            Ok(channel)
         }
-        Err(error) => Err(error),
+        Err(error) => return Err(error),
     }
+    Ok(Subscribed { connection, channel })
 }

@@ -1,39 +1,88 @@
 //! How a subscription is, where its task shows it and `health` reads it.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::{Duration, SystemTime},
 };
 
-use tokio::sync::watch;
-
-use crate::transport::TransportError;
-
-/// How a subscription is, for `health`.
-#[derive(Clone, Debug)]
-pub(crate) enum ConsumerState {
-    Starting,
-    Consuming,
-    /// It receives nothing, for this reason, and is subscribing again.
-    Lost(String),
-    /// The broker says no. It is asked again all the same.
-    Refused(TransportError),
-    Stopped,
-}
+use crate::{
+    time::Clock,
+    transport::{Life, Lifecycle, Subject, TransportError},
+};
 
 /// Where a consumer shows how it is.
 #[derive(Clone, Debug)]
-pub(crate) struct Sign(watch::Sender<ConsumerState>);
+pub(crate) struct Sign(Arc<Signs>);
 
-impl Default for Sign {
-    fn default() -> Self {
-        Self(watch::Sender::new(ConsumerState::Starting))
-    }
+#[derive(Debug)]
+struct Signs {
+    life: Life,
+    /// The queue that it consumes now: a broadcast subscription has another one on each connection.
+    queue: Mutex<Arc<str>>,
+    in_flight: AtomicUsize,
+    /// When the latest delivery came, in ms since 1970; 0 before the first.
+    delivered: AtomicU64,
+    /// When its task was last seen at work, likewise.
+    ticked: AtomicU64,
 }
 
 impl Sign {
-    pub(crate) fn read(&self) -> ConsumerState {
-        self.0.borrow().clone()
+    pub(crate) fn new(subject: Subject, queue: Arc<str>, clock: Arc<dyn Clock>) -> Self {
+        let ticked = AtomicU64::new(milliseconds(clock.now()));
+        Self(Arc::new(Signs {
+            life: Life::new(subject, clock),
+            queue: Mutex::new(queue),
+            in_flight: AtomicUsize::new(0),
+            delivered: AtomicU64::new(0),
+            ticked,
+        }))
+    }
+
+    pub(crate) fn life(&self) -> &Life {
+        &self.0.life
+    }
+
+    /// The queue that it consumes now.
+    pub(crate) fn queue(&self) -> Arc<str> {
+        Arc::clone(&self.0.queue.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn consumes(&self, queue: &str) {
+        *self.0.queue.lock().unwrap_or_else(PoisonError::into_inner) = queue.into();
+    }
+
+    /// How many deliveries it works on.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.0.in_flight.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn works_on(&self, runs: usize) {
+        self.0.in_flight.store(runs, Ordering::Relaxed);
+    }
+
+    /// When the latest delivery came.
+    pub(crate) fn last_delivery(&self) -> Option<SystemTime> {
+        match self.0.delivered.load(Ordering::Relaxed) {
+            0 => None,
+            milliseconds => SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(milliseconds)),
+        }
+    }
+
+    pub(super) fn delivered(&self, now: SystemTime) {
+        self.0.delivered.store(milliseconds(now), Ordering::Relaxed);
+    }
+
+    /// For how long its task has not been seen at work. It shows itself each second, unless a handler holds its thread.
+    pub(crate) fn silent_for(&self, now: SystemTime) -> Duration {
+        let seen = self.0.ticked.load(Ordering::Relaxed).max(self.0.delivered.load(Ordering::Relaxed));
+        Duration::from_millis(milliseconds(now).saturating_sub(seen))
+    }
+
+    pub(super) fn ticked(&self, now: SystemTime) {
+        self.0.ticked.store(milliseconds(now), Ordering::Relaxed);
     }
 
     /// Waits until it consumes, or has stopped before.
@@ -41,18 +90,15 @@ impl Sign {
     /// # Errors
     /// The broker says no.
     pub(crate) async fn consuming(&self) -> Result<(), TransportError> {
-        let known = |state: &ConsumerState| !matches!(state, ConsumerState::Starting | ConsumerState::Lost(_));
-        // We hold a sender, so it cannot be closed.
-        let _ = self.0.subscribe().wait_for(known).await;
-        match self.read() {
-            ConsumerState::Refused(error) => Err(error),
-            _ => Ok(()),
-        }
+        let begins = |state| matches!(state, Lifecycle::Connecting | Lifecycle::Declaring);
+        let shown = self.life().wait_for(|shown| !begins(shown.state) || shown.refused().is_some()).await;
+        shown.refused().cloned().map_or(Ok(()), Err)
     }
+}
 
-    pub(super) fn show(&self, state: ConsumerState) {
-        self.0.send_replace(state);
-    }
+fn milliseconds(time: SystemTime) -> u64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The runs of a subscription whose effects cannot be made safe: the handler has ended, and what follows from it cannot be

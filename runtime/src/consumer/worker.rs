@@ -21,11 +21,14 @@ use crate::{
     retry::{Decision, RetryPolicy},
     subscription::{RejectIf, Undecodable},
     time::Clock,
+    topology::WORK_QUEUE_DELIVERIES,
     transport::Delivery,
 };
 
 /// How often the broker may deliver a message from a quorum queue and get no answer, before it counts as a failed run.
 const ABANDONED: i64 = 3;
+/// The same after many losses: well before the broker itself gives the message up.
+const ABANDONED_AT_LAST: i64 = WORK_QUEUE_DELIVERIES - 3;
 
 /// What all runs of one handler share.
 pub(crate) struct Worker {
@@ -58,17 +61,15 @@ pub(super) struct Failed {
 
 impl Worker {
     /// Handles a delivery; true once all its effects are safe and it may be acknowledged, false if it comes again anyway:
-    /// `gone` says that its channel is.
-    pub(crate) async fn handle(&self, delivery: &Delivery, gone: &CancellationToken) -> bool {
+    /// `gone` says that its channel is. So many channels were `survived` by this process.
+    pub(crate) async fn handle(&self, delivery: &Delivery, gone: &CancellationToken, survived: u64) -> bool {
         let message = &delivery.message;
         // One for the delivery: what its runs say and its copy must name the same cause.
         let fresh = OnceLock::new();
         let fresh_id = || fresh.get_or_init(fresh_id).clone();
         let mut attempt = attempts_so_far(message).saturating_add(1);
-        if is_abandoned(delivery) {
-            let error = format!(
-                "it was delivered {ABANDONED} times or more, and each time the consumer ended before it answered"
-            );
+        if let Some(count) = abandoned(delivery, survived) {
+            let error = format!("it was delivered {count} times, and each time the consumer ended before it answered");
             let failed = Failed { reason: Reason::Abandoned, error, verdict: Verdict::Retry };
             let next = match self.decide(attempt, &failed) {
                 // Not in this process: it may be what ends it.
@@ -202,10 +203,13 @@ impl Worker {
     }
 }
 
-/// Whether it was delivered again and again with no answer. Both are hints that a sender can forge, so both must say so.
-fn is_abandoned(delivery: &Delivery) -> bool {
-    let count = delivery.message.properties.headers.get(headers::DELIVERY_COUNT);
-    delivery.redelivered && count.and_then(envelope::HeaderValue::as_integer).is_some_and(|count| count >= ABANDONED)
+/// How often it was delivered, if that is too often with no answer. Both are hints that a sender can forge, so both must say
+/// so. A channel that was lost while its process lived on is not to be held against what it had: each such loss counts as a
+/// delivery of all that the broker had sent ahead.
+fn abandoned(delivery: &Delivery, survived: u64) -> Option<i64> {
+    let limit = ABANDONED.saturating_add_unsigned(survived).min(ABANDONED_AT_LAST);
+    let count = delivery.message.properties.headers.get(headers::DELIVERY_COUNT)?.as_integer()?;
+    (delivery.redelivered && count >= limit).then_some(count)
 }
 
 fn undecodable(error: &DecodeError) -> Failed {

@@ -6,14 +6,10 @@ use serde_json::Value;
 
 use super::{
     HeaderValue, Headers, Incoming, Message, headers,
-    message::{SHORT_STRING, first_bytes},
+    message::{DEPTH, SHORT_STRING, first_bytes},
     metadata_of, name_of,
 };
 use crate::event::Metadata;
-
-/// How deep a header's tables and arrays are read, as deep as serde_json reads a text. A frame can hold thousands of arrays
-/// inside one another, enough to exhaust a thread's stack.
-const DEPTH: u32 = 128;
 
 pub(super) fn decode(message: &Message) -> Incoming<'_> {
     let table = &message.properties.headers;
@@ -45,41 +41,48 @@ pub(super) fn encode(metadata: &Metadata, table: &mut Headers) {
     for (name, value) in &metadata.entries {
         // A received entry can have any name. As a header it must not become one that somebody acts on.
         if name.len() <= SHORT_STRING && !headers::is_ours_or_the_brokers(name) {
-            set(name, Some(from_json(value)));
+            set(name, Some(from_json(value, DEPTH)));
         }
     }
 }
 
-fn to_json(value: &HeaderValue, depth: u32) -> Value {
-    let Some(inner) = depth.checked_sub(1) else { return Value::Null };
-    match value {
-        HeaderValue::Bool(value) => Value::Bool(*value),
-        HeaderValue::F32(value) => Value::from(*value),
-        HeaderValue::F64(value) => Value::from(*value),
-        HeaderValue::Timestamp(value) => Value::from(*value),
-        HeaderValue::Decimal { scale, value } => Value::from(f64::from(*value) / 10f64.powi((*scale).into())),
-        HeaderValue::Text(bytes) | HeaderValue::Bytes(bytes) => Value::from(String::from_utf8_lossy(bytes)),
-        HeaderValue::Array(values) => values.iter().map(|value| to_json(value, inner)).collect(),
-        HeaderValue::Table(table) => table.iter().map(|(name, value)| (name.clone(), to_json(value, inner))).collect(),
-        HeaderValue::Void => Value::Null,
-        integer => integer.as_integer().map_or(Value::Null, Value::from),
+fn to_json(value: &HeaderValue, depth: usize) -> Value {
+    match (value, depth.checked_sub(1)) {
+        // Bytes there may be what the transport left of lists and tables.
+        (HeaderValue::Array(_) | HeaderValue::Table(_) | HeaderValue::Bytes(_), None) => Value::Null,
+        (HeaderValue::Array(values), Some(depth)) => values.iter().map(|value| to_json(value, depth)).collect(),
+        (HeaderValue::Table(table), Some(depth)) => {
+            table.iter().map(|(name, value)| (name.clone(), to_json(value, depth))).collect()
+        }
+        (HeaderValue::Bool(value), _) => Value::Bool(*value),
+        (HeaderValue::F32(value), _) => Value::from(*value),
+        (HeaderValue::F64(value), _) => Value::from(*value),
+        (HeaderValue::Timestamp(value), _) => Value::from(*value),
+        (HeaderValue::Decimal { scale, value }, _) => Value::from(f64::from(*value) / 10f64.powi((*scale).into())),
+        (HeaderValue::Text(bytes) | HeaderValue::Bytes(bytes), _) => Value::from(String::from_utf8_lossy(bytes)),
+        (HeaderValue::Void, _) => Value::Null,
+        (integer, _) => integer.as_integer().map_or(Value::Null, Value::from),
     }
 }
 
-fn from_json(value: &Value) -> HeaderValue {
-    match value {
-        Value::Null => HeaderValue::Void,
-        Value::Bool(value) => HeaderValue::Bool(*value),
-        Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+/// What nests deeper than others read is written as the text of its JSON.
+fn from_json(value: &Value, depth: usize) -> HeaderValue {
+    match (value, depth.checked_sub(1)) {
+        (Value::Array(_) | Value::Object(_), None) => HeaderValue::text(value.to_string()),
+        (Value::Array(values), Some(depth)) => {
+            HeaderValue::Array(values.iter().map(|value| from_json(value, depth)).collect())
+        }
+        (Value::Object(members), Some(depth)) => {
+            let short = |name: &String| first_bytes(name, SHORT_STRING).to_owned();
+            HeaderValue::Table(members.iter().map(|(name, value)| (short(name), from_json(value, depth))).collect())
+        }
+        (Value::Null, _) => HeaderValue::Void,
+        (Value::Bool(value), _) => HeaderValue::Bool(*value),
+        (Value::Number(number), _) => match (number.as_i64(), number.as_f64()) {
             (Some(integer), _) => HeaderValue::I64(integer),
             (None, Some(float)) => HeaderValue::F64(float),
             (None, None) => HeaderValue::text(number.to_string()),
         },
-        Value::String(text) => HeaderValue::text(text),
-        Value::Array(values) => HeaderValue::Array(values.iter().map(from_json).collect()),
-        Value::Object(members) => {
-            let short = |name: &String| first_bytes(name, SHORT_STRING).to_owned();
-            HeaderValue::Table(members.iter().map(|(name, value)| (short(name), from_json(value))).collect())
-        }
+        (Value::String(text), _) => HeaderValue::text(text),
     }
 }

@@ -4,7 +4,7 @@
 use std::time::SystemTime;
 
 use super::{
-    HeaderValue, Message, Reason, headers,
+    HeaderValue, Message, Properties, Reason, headers,
     message::{PERSISTENT, SHORT_STRING, first_bytes, header_len, short},
 };
 
@@ -65,20 +65,38 @@ pub(crate) fn copy_of(
     copy.exchange = exchange;
     copy.routing_key = routing_key;
     let is_first_copy = !says_where_it_came_from(message);
-    // What earlier copies left out is named again, with what this one does.
-    let earlier = copy.properties.headers.remove(headers::DROPPED).filter(|_| !is_first_copy);
-    let earlier = earlier.as_ref().and_then(HeaderValue::as_text);
-    let mut dropped: Vec<String> = earlier.map(str::to_owned).into_iter().collect();
+    let mut dropped = dropped_before(&mut copy.properties);
     set_aside(&mut copy, message, is_first_copy, &mut dropped);
     let id = copy.properties.message_id.take().filter(|id| !id.is_empty()).unwrap_or_else(fresh_id);
     copy.properties.message_id = short(&id);
     describe(&mut copy, message, failure, is_first_copy);
     fit(&mut copy, limits, &mut dropped);
+    name_dropped(&mut copy.properties, &dropped);
+    copy
+}
+
+/// Leaves out headers of a message that came, the largest first, until its content header fits a frame of this length, and
+/// names them. It may be longer than what was published: brokers add headers of theirs on the way.
+pub(crate) fn fit_frame(properties: &mut Properties, frame_max: usize) {
+    let mut dropped = dropped_before(properties);
+    let counts = |name: &str| is_needed(name) || name == headers::DELIVERY_COUNT;
+    drop_largest(properties, Properties::encoded_len, frame_max, &mut dropped, |name| !counts(name));
+    // Only where somebody forged one of those.
+    drop_largest(properties, Properties::encoded_len, frame_max, &mut dropped, |_| true);
+    name_dropped(properties, &dropped);
+}
+
+/// Takes the list of what was left out earlier, by a copy or on the way in, so that it is named again.
+fn dropped_before(properties: &mut Properties) -> Vec<String> {
+    let earlier = properties.headers.remove(headers::DROPPED);
+    earlier.as_ref().and_then(HeaderValue::as_text).map(str::to_owned).into_iter().collect()
+}
+
+fn name_dropped(properties: &mut Properties, dropped: &[String]) {
     if !dropped.is_empty() {
         let names = HeaderValue::text(shortened(&dropped.join(", ")));
-        copy.properties.headers.insert(headers::DROPPED.to_owned(), names);
+        properties.headers.insert(headers::DROPPED.to_owned(), names);
     }
-    copy
 }
 
 /// Whether an earlier copy noted the exchange and the routing key. Both are short strings; what is none of that is forged.
@@ -176,47 +194,42 @@ fn is_of_the_copy(name: &str) -> bool {
 fn fit(copy: &mut Message, limits: Limits, dropped: &mut Vec<String>) {
     let budget = limits.frame_max.saturating_sub(FRAME_RESERVE);
     fit_ours(copy, dropped);
-    drop_largest(copy, |copy| copy.properties.encoded_len(), budget, dropped, |name| !is_always_written(name));
+    drop_largest(&mut copy.properties, Properties::encoded_len, budget, dropped, |name| !is_always_written(name));
     // What has just been dropped is named in a header of ours.
     fit_ours(copy, dropped);
-    // Only where a frame is of some 10 KiB or less. What a retry can't do without stays.
-    drop_largest(
-        copy,
-        |copy| copy.properties.encoded_len(),
-        budget,
-        dropped,
-        |name| {
-            !matches!(
-                name,
-                headers::ATTEMPT | headers::QUEUE | headers::ORIGINAL_EXCHANGE | headers::ORIGINAL_ROUTING_KEY
-            )
-        },
-    );
+    // Only where a frame is of some 10 KiB or less.
+    drop_largest(&mut copy.properties, Properties::encoded_len, budget, dropped, |name| !is_needed(name));
+}
+
+/// Whether a retry can't do without this header.
+fn is_needed(name: &str) -> bool {
+    matches!(name, headers::ATTEMPT | headers::QUEUE | headers::ORIGINAL_EXCHANGE | headers::ORIGINAL_ROUTING_KEY)
 }
 
 fn fit_ours(copy: &mut Message, dropped: &mut Vec<String>) {
-    let ours = |copy: &Message| {
-        let ours = copy.properties.headers.iter().filter(|(name, _)| is_of_the_copy(name));
+    let ours = |properties: &Properties| {
+        let ours = properties.headers.iter().filter(|(name, _)| is_of_the_copy(name));
         ours.map(|(name, value)| header_len(name, value)).sum()
     };
-    drop_largest(copy, ours, OUR_HEADERS, dropped, |name| is_of_the_copy(name) && !is_always_written(name));
+    let may_go = |name: &str| is_of_the_copy(name) && !is_always_written(name);
+    drop_largest(&mut copy.properties, ours, OUR_HEADERS, dropped, may_go);
 }
 
 /// Leaves out the largest headers of those that may go, until the length and the header that names them are no more than
 /// `most`.
 fn drop_largest(
-    copy: &mut Message,
-    length: impl Fn(&Message) -> usize,
+    properties: &mut Properties,
+    length: impl Fn(&Properties) -> usize,
     most: usize,
     dropped: &mut Vec<String>,
     may_go: impl Fn(&str) -> bool,
 ) {
-    let mut length = length(copy);
+    let mut length = length(properties);
     let mut names = dropped.iter().map(|name| name.len() + 2).sum();
     if length + named_len(names) <= most {
         return;
     }
-    let table = &mut copy.properties.headers;
+    let table = &mut properties.headers;
     let sizes = table.iter().filter(|(name, _)| may_go(name));
     let mut sizes: Vec<_> = sizes.map(|(name, value)| (header_len(name, value), name.clone())).collect();
     sizes.sort_unstable();

@@ -24,7 +24,7 @@ pub(crate) const ORIGINAL: &str = "rabbitry-original-";
 pub(crate) const ORIGINAL_EXCHANGE: &str = "rabbitry-original-exchange";
 /// The routing key that it was first sent with.
 pub(crate) const ORIGINAL_ROUTING_KEY: &str = "rabbitry-original-routing-key";
-/// Which of the message's own headers a copy had to leave out.
+/// Which of the message's own headers a copy, or the way in, had to leave out. Anybody can write it: it is there to be read.
 pub(crate) const DROPPED: &str = "rabbitry-dropped-headers";
 
 /// The version of the event's schema, in the format without an envelope.

@@ -72,7 +72,13 @@ pub struct Properties {
 /// Headers by name.
 pub type Headers = BTreeMap<String, HeaderValue>;
 
+/// How many lists and tables inside one another a header is read and written as. A frame can hold 26,000, enough to exhaust
+/// any thread's stack.
+pub(crate) const DEPTH: usize = 32;
+
 /// A value in a table of headers or of arguments: every type that RabbitMQ sends.
+///
+/// Lists and tables come 32 deep at most. On RabbitMQ, what lies deeper comes as [`Bytes`](Self::Bytes), as it was encoded.
 #[derive(Clone, Debug, PartialEq)]
 pub enum HeaderValue {
     /// Yes or no.

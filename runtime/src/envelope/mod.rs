@@ -12,7 +12,7 @@ use std::borrow::Cow;
 
 use crate::event::{DecodeError, EncodeError, EventSet, EventType, Metadata, Payload};
 
-pub(crate) use copy::{Failure, Limits, attempts_so_far, copy_of, too_long_for_a_frame};
+pub(crate) use copy::{Failure, Limits, attempts_so_far, copy_of, fit_frame, too_long_for_a_frame};
 pub use message::{HeaderValue, Headers, Message, Properties};
 pub use reason::Reason;
 

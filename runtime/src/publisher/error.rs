@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::Obstacle;
 use crate::{
     event::{EncodeError, InvalidEntry, InvalidEventName},
     time::InvalidDuration,
@@ -62,13 +63,15 @@ pub enum PublishError {
     },
     /// No queue is bound for the event; only with [`Unrouted::Fail`](crate::Unrouted).
     #[error(
-        "event `{event}` reached no queue: nothing is bound to exchange `{exchange}` for it; start its subscriber once, or `declare` it"
+        "event `{event}` reached no queue: nothing is bound to exchange `{exchange}` for it; start its subscriber once, or `declare` it{}", doubt(*in_doubt)
     )]
     Unrouted {
         /// The event's name.
         event: String,
         /// The exchange that it was sent to.
         exchange: String,
+        /// Whether it was sent before, on a channel that was lost without an answer: it may have arrived by that.
+        in_doubt: bool,
     },
     /// A queue that it was routed to would not store it, again and again; other queues may have stored it.
     #[error(
@@ -81,7 +84,7 @@ pub enum PublishError {
         tries: u32,
     },
     /// The broker will never take it.
-    #[error("event `{event}` was refused by RabbitMQ: {code} {text}")]
+    #[error("event `{event}` was refused by RabbitMQ: {code} {text}{}", doubt(*in_doubt))]
     Refused {
         /// The event's name.
         event: String,
@@ -89,6 +92,8 @@ pub enum PublishError {
         code: u16,
         /// What the broker said.
         text: String,
+        /// Whether it was sent before, on a channel that was lost without an answer: it may have arrived by that.
+        in_doubt: bool,
     },
     /// A property or a header cannot be written as AMQP. Nothing was sent.
     #[error("event `{event}` cannot be written as AMQP: {text}")]
@@ -98,18 +103,37 @@ pub enum PublishError {
         /// What is wrong with it.
         text: String,
     },
-    /// It was not confirmed in time. Whether it was stored is unknown: it may still arrive. Publishing it again with the
-    /// same id is safe where receivers drop copies.
-    #[error("event `{event}` was not confirmed within {after:?}; it may still arrive")]
+    /// It was not sent within the publish timeout, and will not be: certainly not published.
+    #[error(
+        "event `{event}` was not published and will not be: it could not be sent within {after:?}, because {obstacle}"
+    )]
+    NeverSent {
+        /// The event's name.
+        event: String,
+        /// The publish timeout.
+        after: Duration,
+        /// What was in the way when its time was over.
+        obstacle: Obstacle,
+    },
+    /// It was sent, and not confirmed within the publish timeout. Whether it was stored is unknown: it may still arrive.
+    #[error("event `{event}` was sent and not confirmed within {after:?}, so it may still arrive: {obstacle}")]
     TimedOut {
         /// The event's name.
         event: String,
         /// The publish timeout.
         after: Duration,
+        /// What was in the way when its time was over.
+        obstacle: Obstacle,
     },
-    /// The service has shut down. Whether an event that was being sent arrived is unknown.
-    #[error("event `{event}` was not published: the service has shut down")]
+    /// The service shut down before it was sent: certainly not published.
+    #[error("event `{event}` was not published and will not be: the service has shut down")]
     Closed {
+        /// The event's name.
+        event: String,
+    },
+    /// It was sent, and the service shut down before its confirm came. Whether it was stored is unknown.
+    #[error("event `{event}` was sent and not confirmed before the service shut down, so it may have arrived")]
+    CutOff {
         /// The event's name.
         event: String,
     },
@@ -117,11 +141,62 @@ pub enum PublishError {
 
 impl PublishError {
     /// Whether the same may succeed later: the broker was away, slow or full, and nothing is wrong with the event itself.
-    /// An HTTP route answers 503 then.
+    /// An HTTP route answers 503 then, else 500.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
-        matches!(self, Self::Nacked { .. } | Self::TimedOut { .. } | Self::Closed { .. } | Self::Unrouted { .. })
+        matches!(
+            self,
+            Self::Nacked { .. }
+                | Self::NeverSent { .. }
+                | Self::TimedOut { .. }
+                | Self::Closed { .. }
+                | Self::CutOff { .. }
+                | Self::Unrouted { .. }
+        )
     }
+
+    /// Whether the event may have arrived all the same, at some or all of its receivers. If not, it certainly did not, and
+    /// never will.
+    ///
+    /// | | what an HTTP route does |
+    /// | --- | --- |
+    /// | `false` | Nothing was said: undo what the event was to tell of, or try again with any id. |
+    /// | `true` | Undo nothing. Keep what the event tells of, and publish it again with the same [id](crate::Publication::id) (a new one would be a second event): receivers drop copies by it. Tell the client that the outcome is unknown, and that sending the same request again is safe. |
+    ///
+    /// ```
+    /// use rabbitry::PublishError;
+    ///
+    /// /// The status of an answer, and what its body says of the event.
+    /// fn answer(error: &PublishError) -> (u16, &'static str) {
+    ///     let status = if error.is_temporary() { 503 } else { 500 };
+    ///     (status, if error.may_have_arrived() { "unknown" } else { "not published" })
+    /// }
+    /// ```
+    ///
+    /// `true` are [`TimedOut`](Self::TimedOut) and [`CutOff`](Self::CutOff), [`Nacked`](Self::Nacked) (one queue refused it,
+    /// another may have it), and [`Refused`](Self::Refused) and [`Unrouted`](Self::Unrouted) when an earlier try is
+    /// `in_doubt`.
+    #[must_use]
+    pub fn may_have_arrived(&self) -> bool {
+        match self {
+            Self::TimedOut { .. } | Self::CutOff { .. } | Self::Nacked { .. } => true,
+            Self::Refused { in_doubt, .. } | Self::Unrouted { in_doubt, .. } => *in_doubt,
+            Self::Encode(_)
+            | Self::Name(_)
+            | Self::Entry(_)
+            | Self::TooLarge { .. }
+            | Self::HeadersTooLarge { .. }
+            | Self::Delay { .. }
+            | Self::TooFarAhead { .. }
+            | Self::Unwritable { .. }
+            | Self::NeverSent { .. }
+            | Self::Closed { .. } => false,
+        }
+    }
+}
+
+fn doubt(in_doubt: bool) -> &'static str {
+    if in_doubt { "; an earlier try of it has no answer and may have arrived" } else { "" }
 }
 
 /// Why not all of many events were published.

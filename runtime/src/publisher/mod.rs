@@ -1,9 +1,13 @@
 //! What users publish with. The task that does it, its window and its errors are beside it.
 
+mod answers;
 mod error;
 mod flight;
+mod obstacle;
 mod pipeline;
 mod publication;
+mod stage;
+mod unanswered;
 mod window;
 
 use std::{
@@ -26,6 +30,7 @@ use crate::{
 };
 
 pub use error::{PublishAllError, PublishError};
+pub use obstacle::Obstacle;
 pub(crate) use pipeline::Pipeline;
 pub use publication::{Publication, Published};
 use window::event_name;
@@ -252,3 +257,6 @@ impl<E: EventSet> Argument for Publisher<E> {
         Some(E::EVENTS)
     }
 }
+
+#[cfg(test)]
+mod tests;

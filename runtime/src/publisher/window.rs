@@ -9,9 +9,9 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use super::PublishError;
+use super::{Obstacle, PublishError, obstacle::Standing, stage::Stage};
 use crate::{envelope::Message, time::Clock};
 
 /// A message on its way, until the broker has confirmed it.
@@ -23,6 +23,11 @@ pub(super) struct Job {
     pub(super) nacks: u32,
     /// While the broker owes an answer: how many looks at what is overdue it has seen.
     pub(super) looks: Option<u32>,
+    /// Whether it was on its way when the broker closed a channel over one message. Alone, it shows whether it was that.
+    pub(super) suspect: bool,
+    /// Whether it was written on a channel that was lost before its answer.
+    pub(super) in_doubt: bool,
+    stage: Stage,
     answer: oneshot::Sender<Answer>,
     /// Its place in the window.
     _place: OwnedSemaphorePermit,
@@ -43,6 +48,16 @@ impl Job {
         self.answer.is_closed()
     }
 
+    /// Whether it may be written now. What nobody waits for is not, and what was written once can be withdrawn no more.
+    pub(super) fn begins(&self) -> bool {
+        !self.is_abandoned() && self.stage.write()
+    }
+
+    /// Whether it was written, on whatever channel.
+    pub(super) fn is_written(&self) -> bool {
+        self.stage.is_written()
+    }
+
     pub(super) fn confirm(self) {
         // Nobody waits when the caller's time is over; the event is confirmed all the same.
         let _ = self.answer.send(Ok(()));
@@ -59,8 +74,7 @@ impl Job {
 #[derive(Clone)]
 pub(crate) struct Window {
     jobs: mpsc::UnboundedSender<Job>,
-    /// Whether the task is gone.
-    gone: Arc<AtomicBool>,
+    task: Arc<Task>,
     /// Bounds what is on its way: a job keeps its place until it is answered.
     places: Arc<Semaphore>,
     size: usize,
@@ -69,12 +83,22 @@ pub(crate) struct Window {
     pub(crate) timeout: Duration,
 }
 
+/// What both sides of the window know of the publishing task.
+pub(super) struct Task {
+    /// Whether it is gone.
+    gone: AtomicBool,
+    /// Told when somebody no longer waits for an answer.
+    pub(super) given_up: Notify,
+    pub(super) standing: Standing,
+}
+
 impl Window {
     pub(crate) fn new(size: usize, timeout: Duration, clock: Arc<dyn Clock>) -> (Self, Jobs) {
         let (jobs, receiver) = mpsc::unbounded_channel();
-        let gone = Arc::new(AtomicBool::new(false));
-        let jobs_of_task = Jobs { _gone: Gone(Arc::clone(&gone)), receiver };
-        (Self { jobs, gone, places: Arc::new(Semaphore::new(size)), size, clock, timeout }, jobs_of_task)
+        let standing = Standing::new(Arc::clone(&clock));
+        let task = Arc::new(Task { gone: AtomicBool::new(false), given_up: Notify::new(), standing });
+        let jobs_of_task = Jobs { _gone: Gone(Arc::clone(&task)), receiver, task: Arc::clone(&task) };
+        (Self { jobs, task, places: Arc::new(Semaphore::new(size)), size, clock, timeout }, jobs_of_task)
     }
 
     /// How many messages have no answer yet.
@@ -89,16 +113,22 @@ impl Window {
         tokio::select! {
             biased;
             entered = self.send_patiently(message, mandatory) => Ok(Sending { entered, event, time, after }),
-            () = &mut time => Err(PublishError::TimedOut { event, after }),
+            () = &mut time => {
+                let full = Obstacle::WindowFull { size: self.size };
+                Err(PublishError::NeverSent { event, after, obstacle: self.task.standing.obstacle().unwrap_or(full) })
+            }
         }
     }
 
     /// The same without a limit of time: for what must not be given up as long as its cause waits for it.
     pub(crate) async fn send_patiently(&self, message: Message, mandatory: bool) -> Entered {
-        let (answer, answered) = oneshot::channel();
+        let (answer, mut answered) = oneshot::channel();
+        let stage = Stage::default();
         // The semaphore is never closed.
         if let Ok(place) = Arc::clone(&self.places).acquire_owned().await {
-            let job = Job { message, mandatory, nacks: 0, looks: None, answer, _place: place };
+            let stage = stage.clone();
+            let (nacks, looks, suspect, in_doubt) = (0, None, false, false);
+            let job = Job { message, mandatory, nacks, looks, suspect, in_doubt, stage, answer, _place: place };
             if let Err(unsent) = self.jobs.send(job) {
                 let Job { message, answer, .. } = unsent.0;
                 let error = PublishError::Closed { event: event_name(&message) };
@@ -106,25 +136,47 @@ impl Window {
             }
             // A receiver that is dropped while we send may miss the job, which then has nobody to answer it.
             fence(Ordering::SeqCst);
-            if self.gone.load(Ordering::Relaxed) {
-                return Entered(oneshot::channel().1);
+            if self.task.gone.load(Ordering::Acquire) {
+                answered = oneshot::channel().1;
             }
         }
-        Entered(answered)
+        Entered { answered, stage, task: Arc::clone(&self.task), is_over: false }
     }
 }
 
-/// A message in the window, before its answer.
-pub(crate) struct Entered(oneshot::Receiver<Answer>);
+/// A message in the window, before its answer. Dropped before that, it is given up: what is not written yet never will be.
+pub(crate) struct Entered {
+    answered: oneshot::Receiver<Answer>,
+    stage: Stage,
+    task: Arc<Task>,
+    /// Whether the answer has come.
+    is_over: bool,
+}
 
 impl Entered {
     /// What becomes of it.
-    pub(crate) async fn answer(self) -> Answer {
+    pub(crate) async fn answer(mut self) -> Answer {
+        self.next().await
+    }
+
+    async fn next(&mut self) -> Answer {
+        let answer = (&mut self.answered).await;
+        self.is_over = true;
         // The task drops a job unanswered only when it is cut off.
-        self.0.await.unwrap_or_else(|_| {
+        answer.unwrap_or_else(|_| {
             let error = PublishError::Closed { event: String::new() };
             Err(Box::new(NotSent { message: Message::default(), error }))
         })
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.stage.withdraw();
+            self.answered.close();
+            self.task.given_up.notify_one();
+        }
     }
 }
 
@@ -139,14 +191,27 @@ pub(crate) struct Sending {
 impl Sending {
     /// Returns once it is confirmed.
     pub(crate) async fn confirmed(self) -> Result<(), PublishError> {
-        let Self { entered, event, time, after } = self;
-        tokio::select! {
+        let Self { mut entered, event, mut time, after } = self;
+        let answer = tokio::select! {
             biased;
-            answer = entered.answer() => match answer.map_err(|not_sent| not_sent.error) {
-                Err(PublishError::Closed { .. }) => Err(PublishError::Closed { event }),
-                answer => answer,
-            },
-            () = time => Err(PublishError::TimedOut { event, after }),
+            answer = entered.next() => answer,
+            () = &mut time => {
+                let obstacle = entered.task.standing.obstacle().unwrap_or(Obstacle::Slow);
+                if entered.stage.withdraw() {
+                    return Err(PublishError::NeverSent { event, after, obstacle });
+                }
+                // The answer may have come at the last moment; from now on none can.
+                entered.answered.close();
+                match entered.answered.try_recv() {
+                    Ok(answer) => answer,
+                    Err(_) => return Err(PublishError::TimedOut { event, after, obstacle }),
+                }
+            }
+        };
+        match answer.map_err(|not_sent| not_sent.error) {
+            Err(PublishError::Closed { .. }) if entered.stage.is_written() => Err(PublishError::CutOff { event }),
+            Err(PublishError::Closed { .. }) => Err(PublishError::Closed { event }),
+            answer => answer,
         }
     }
 }
@@ -156,14 +221,16 @@ pub(crate) struct Jobs {
     /// Dropped first: whoever sends a job that is missed below sees it.
     _gone: Gone,
     pub(super) receiver: mpsc::UnboundedReceiver<Job>,
+    pub(super) task: Arc<Task>,
 }
 
 /// Says when it is dropped that the task is gone.
-struct Gone(Arc<AtomicBool>);
+struct Gone(Arc<Task>);
 
 impl Drop for Gone {
     fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
+        // Released, so that whoever sees it also sees what the task has written.
+        self.0.gone.store(true, Ordering::Release);
         fence(Ordering::SeqCst);
     }
 }

@@ -9,10 +9,11 @@ use super::{BuildError, BuiltService, Service, plan};
 use crate::{
     consumer::{Stuck, Worker},
     handler::Saying,
+    management::Management,
     observe::Observer,
     publisher::{Outgoing, Window},
     topology::{Arguments, Binding, Destination},
-    transport::{Broker, Transport},
+    transport::Broker,
 };
 
 /// RabbitMQ's frame size, until a connection says another.
@@ -29,10 +30,13 @@ pub(super) struct BuiltHandler {
 
 pub(super) fn build(mut service: Service) -> Result<BuiltService, BuildError> {
     let planned = plan::plan(&service)?;
-    let transport = transport(&service)?;
+    let broker = broker(&service)?;
+    let transport = broker.transport()?;
+    let management = management(&service, &broker)?;
     // Checked by the plan.
     let publish_timeout = service.publish_timeout.clone().unwrap_or(super::PUBLISH_TIMEOUT);
     let grace = service.grace.clone().unwrap_or(super::GRACE);
+    let start_timeout = service.start_timeout.clone().unwrap_or_default();
     let (window, jobs) = Window::new(service.publish_window, publish_timeout, Arc::clone(&service.clock));
     let outgoing = Arc::new(Outgoing {
         window,
@@ -82,11 +86,14 @@ pub(super) fn build(mut service: Service) -> Result<BuiltService, BuildError> {
     Ok(BuiltService {
         name: service.name,
         transport,
+        management,
         topology: Arc::new(planned.topology),
         mode: service.topology_mode,
         unrouted: service.unrouted,
         unrouted_count: Arc::new(AtomicU64::new(0)),
         grace,
+        start_timeout,
+        dead_letter_limit: service.dead_letter_limit,
         clock: service.clock,
         outgoing,
         jobs,
@@ -95,16 +102,19 @@ pub(super) fn build(mut service: Service) -> Result<BuiltService, BuildError> {
     })
 }
 
-fn transport(service: &Service) -> Result<Arc<dyn Transport>, BuildError> {
-    let broker = match &service.broker {
-        Some(broker) => broker.clone(),
-        None => std::env::var("AMQP_URL")
-            .ok()
-            .filter(|url| !url.is_empty())
-            .map(Broker::amqp)
-            .ok_or_else(|| BuildError::NoBroker { service: service.name.clone() })?,
-    };
-    Ok(broker.transport()?)
+fn broker(service: &Service) -> Result<Broker, BuildError> {
+    let from_environment = || std::env::var("AMQP_URL").ok().filter(|url| !url.is_empty()).map(Broker::amqp);
+    let broker = service.broker.clone().or_else(from_environment);
+    broker.ok_or_else(|| BuildError::NoBroker { service: service.name.clone() })
+}
+
+fn management(service: &Service, broker: &Broker) -> Result<Option<Arc<Management>>, BuildError> {
+    let Some(url) = &service.management_url else { return Ok(None) };
+    let wrong = |reason| BuildError::Setting { service: service.name.clone(), setting: "management_url", reason };
+    let login = broker.login().ok_or_else(|| {
+        wrong("is set, but the broker is not given by a URL, which would say the virtual host".to_owned())
+    })?;
+    Ok(Some(Arc::new(Management::new(url, &login, &service.clock).map_err(wrong)?)))
 }
 
 fn bindings(bindings: &[(String, String, Arguments)]) -> Vec<Binding> {

@@ -6,27 +6,33 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
 use super::{RunError, Running, StartError, build::BuiltHandler, running::Parts, signal::Signals};
 use crate::{
     consumer::{Consumer, Runs, Sign},
     event::Events,
+    management::Management,
     publisher::{Jobs, Outgoing, Pipeline, Unrouted},
     time::Clock,
-    topology::{Topology, TopologyMode},
-    transport::{Link, Transport},
+    topology::{Topology, TopologyMode, undeliverable},
+    transport::{Link, NOT_FOUND, Subject, Transport, TransportError},
 };
 
 /// A service that passed every check that needs no broker: what [`Service::build`](crate::Service::build) gives.
 pub struct BuiltService {
     pub(super) name: String,
     pub(super) transport: Arc<dyn Transport>,
+    /// The broker's management API, where its URL is given.
+    pub(super) management: Option<Arc<Management>>,
     pub(super) topology: Arc<Topology>,
     pub(super) mode: TopologyMode,
     pub(super) unrouted: Unrouted,
     pub(super) unrouted_count: Arc<AtomicU64>,
     pub(super) grace: Duration,
+    pub(super) start_timeout: Option<Duration>,
+    pub(super) dead_letter_limit: u64,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) outgoing: Arc<Outgoing>,
     pub(super) jobs: Jobs,
@@ -55,33 +61,43 @@ impl BuiltService {
     /// Starts the service; see [`Service::start`](crate::Service::start).
     ///
     /// # Errors
-    /// The broker refuses the service or its plan.
+    /// The broker refuses the service or its plan, or is not there in time.
     pub async fn start(self) -> Result<Running, StartError> {
-        let (service, broker) = (self.name.clone(), self.transport.address());
-        let running = self.begin().await?;
-        match running.consuming().await {
+        let mut start = Start::of(&self);
+        let running = self.begin(&mut start).await?;
+        match start.consuming(&running).await {
             Ok(()) => Ok(running),
             Err(error) => {
                 // What runs already is finished; what is cut off comes again.
                 let _ = running.shutdown().await;
-                Err(StartError::new(&service, &broker, error))
+                Err(error)
             }
         }
     }
 
     /// Connects and starts the tasks.
-    async fn begin(self) -> Result<Running, StartError> {
-        let refused = |error| StartError::new(&self.name, &self.transport.address(), error);
+    async fn begin(self, start: &mut Start) -> Result<Running, StartError> {
         let publishing = Arc::new(self.link("publishing", self.mode));
         let consuming = (!self.handlers.is_empty()).then(|| Arc::new(self.link("consuming", self.mode)));
-        publishing.first(false).await.map_err(refused)?;
+        if let Err(error) = start.first(&publishing, false).await {
+            // One thing that is missing; the management API knows whether it is all.
+            if matches!(error, StartError::Refused { code: NOT_FOUND, .. }) {
+                self.verify().await?;
+            }
+            return Err(error);
+        }
+        if let Err(error) = self.verify().await {
+            publishing.close().await;
+            return Err(error);
+        }
         if let Some(consuming) = &consuming
-            && let Err(error) = consuming.first(true).await
+            && let Err(error) = start.first(consuming, true).await
         {
             publishing.close().await;
-            return Err(refused(error));
+            return Err(error);
         }
         let mut parts = Parts::new(&self, Arc::clone(&publishing), consuming.clone());
+        parts.watch_policies(&self);
         let closing = CancellationToken::new();
         let pipeline =
             Pipeline::new(self.jobs, publishing, self.unrouted, closing.clone(), self.unrouted_count, &self.outgoing);
@@ -89,7 +105,12 @@ impl BuiltService {
         if let Some(consuming) = consuming {
             for handler in self.handlers {
                 let worker = Arc::new(handler.worker);
-                let sign = Sign::default();
+                let subject = Subject::Subscription {
+                    service: worker.service.clone(),
+                    handler: worker.handler.clone(),
+                    queue: worker.queue.to_string(),
+                };
+                let sign = Sign::new(subject, Arc::clone(&worker.queue), Arc::clone(&self.clock));
                 let consumer = Consumer {
                     worker: Arc::clone(&worker),
                     link: Arc::clone(&consuming),
@@ -99,13 +120,14 @@ impl BuiltService {
                     grace: self.grace,
                     stopping: parts.stopping.clone(),
                     cut: parts.cut.clone(),
-                    sign: sign.clone(),
+                    sign,
                     runs: Runs::new(),
                     generation: 0,
                 };
-                parts.consume(&worker, sign, consumer);
+                parts.consume(&worker, consumer);
             }
         }
+        parts.watch(self.topology.queues.iter().any(|queue| queue.name == undeliverable()));
         Ok(Running::new(parts))
     }
 
@@ -115,16 +137,16 @@ impl BuiltService {
     /// The broker refuses the service or its plan, or handlers were cut off at the end of the grace period.
     pub async fn run(self) -> Result<(), RunError> {
         let mut signals = Signals::listen().map_err(RunError::Signals)?;
-        let (service, broker) = (self.name.clone(), self.transport.address());
+        let mut start = Start::of(&self);
         let running = tokio::select! {
-            running = self.begin() => running?,
+            running = self.begin(&mut start) => running?,
             signal = signals.next() => {
                 tracing::info!(signal, "stopped before it had started");
                 return Ok(());
             }
         };
         let refused = async {
-            match running.consuming().await {
+            match start.consuming(&running).await {
                 Ok(()) => std::future::pending().await,
                 Err(error) => error,
             }
@@ -135,7 +157,7 @@ impl BuiltService {
             () = running.stopping() => Ok(running.shutdown().await?),
             error = refused => {
                 let _ = running.shutdown().await;
-                Err(StartError::new(&service, &broker, error).into())
+                Err(error.into())
             }
         }
     }
@@ -152,5 +174,57 @@ impl fmt::Debug for BuiltService {
             .field("name", &self.name)
             .field("broker", &self.transport.address())
             .finish_non_exhaustive()
+    }
+}
+
+/// A start, which may have a limit of time.
+struct Start {
+    service: String,
+    broker: String,
+    timeout: Duration,
+    over: BoxFuture<'static, ()>,
+}
+
+impl Start {
+    fn of(built: &BuiltService) -> Self {
+        let over = built.start_timeout.map(|timeout| built.clock.sleep(timeout));
+        Self {
+            service: built.name.clone(),
+            broker: built.transport.address(),
+            timeout: built.start_timeout.unwrap_or_default(),
+            over: over.unwrap_or_else(|| Box::pin(std::future::pending())),
+        }
+    }
+
+    /// The first connection of a link.
+    async fn first(&mut self, link: &Link, declared: bool) -> Result<(), StartError> {
+        let connected = tokio::select! {
+            biased;
+            connected = link.first(declared) => connected,
+            () = &mut self.over => {
+                let reason = link.state().0.last_error.map(|(_, error)| error.to_string());
+                return Err(self.unreachable(reason.unwrap_or_else(|| "no answer yet".to_owned())));
+            }
+        };
+        connected.map_err(|error| self.refused(error))
+    }
+
+    /// Waits until every subscription receives events.
+    async fn consuming(&mut self, running: &Running) -> Result<(), StartError> {
+        let consuming = tokio::select! {
+            biased;
+            consuming = running.consuming() => consuming,
+            () = &mut self.over => return Err(self.unreachable(running.health().problems().join("; "))),
+        };
+        consuming.map_err(|error| self.refused(error))
+    }
+
+    fn refused(&self, error: TransportError) -> StartError {
+        StartError::new(&self.service, &self.broker, error)
+    }
+
+    fn unreachable(&self, reason: String) -> StartError {
+        let (service, broker) = (self.service.clone(), self.broker.clone());
+        StartError::Unreachable { service, broker, waited: self.timeout, reason }
     }
 }

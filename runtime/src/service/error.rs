@@ -1,6 +1,12 @@
 //! What can go wrong with a service, phase by phase.
 
-use crate::{handler::MissingResource, transport::TransportError, transport::amqp::InvalidUrl};
+use std::time::Duration;
+
+use crate::{
+    handler::MissingResource,
+    topology::Comparison,
+    transport::{TransportError, amqp::InvalidUrl},
+};
 
 /// Why a service cannot be built: found before any I/O.
 #[derive(Debug, thiserror::Error)]
@@ -118,6 +124,38 @@ pub enum StartError {
         code: u16,
         /// What the broker said, and what to do.
         text: String,
+    },
+    /// The broker could not be reached, or could not be consumed from, for as long as the service was to wait.
+    #[error("service `{service}` cannot start: RabbitMQ at {broker} was not there within {waited:?}: {reason}")]
+    Unreachable {
+        /// The service's name.
+        service: String,
+        /// The broker's address, without the password.
+        broker: String,
+        /// [`Service::start_timeout`](crate::Service::start_timeout).
+        waited: Duration,
+        /// What went wrong last.
+        reason: String,
+    },
+    /// With [`TopologyMode::Verify`](crate::TopologyMode::Verify) and the management API: what is there breaks the plan.
+    #[error("service `{service}` cannot start: RabbitMQ at {broker} differs from its plan:\n{comparison}")]
+    Differs {
+        /// The service's name.
+        service: String,
+        /// The broker's address, without the password.
+        broker: String,
+        /// All differences; the ones that break something are [`Comparison::breaking`].
+        comparison: Comparison,
+    },
+    /// With [`TopologyMode::Verify`](crate::TopologyMode::Verify): the management API says no, for a reason that does not pass.
+    #[error("service `{service}` cannot start: the management API at {management}: {reason}")]
+    Management {
+        /// The service's name.
+        service: String,
+        /// Where it is, without the password.
+        management: String,
+        /// What happened, and what to do.
+        reason: String,
     },
     /// The connection was lost while starting.
     #[error("service `{service}` cannot start: lost RabbitMQ at {broker}: {reason}")]

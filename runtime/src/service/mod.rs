@@ -2,11 +2,15 @@
 
 mod build;
 mod built;
+mod compare;
 mod error;
 mod health;
 mod plan;
+mod policies;
 mod running;
 mod signal;
+mod watch;
+mod watched;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -18,13 +22,14 @@ use crate::{
     publisher::Unrouted,
     subscription::{Subscription, Subscriptions},
     time::{Clock, IntoDuration, InvalidDuration, SystemClock},
-    topology::{Exchange, ExchangeKind, Topology, TopologyMode},
+    topology::{Comparison, Exchange, ExchangeKind, Topology, TopologyMode},
     transport::Broker,
 };
 
 pub use built::BuiltService;
+pub use compare::CompareError;
 pub use error::{BuildError, RunError, ShutdownError, StartError, UndeclaredEvent};
-pub use health::{ConnectionHealth, Health, SubscriptionHealth};
+pub use health::{ConnectionHealth, Health, LastError, Status, SubscriptionHealth};
 pub use running::Running;
 
 /// The exchange of events that name none.
@@ -37,6 +42,9 @@ pub(crate) const PUBLISH_TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) const PUBLISH_WINDOW: usize = 1024;
 /// How long handlers in hand may take to end when the service stops.
 pub(crate) const GRACE: Duration = Duration::from_secs(25);
+
+/// How many messages that nobody handles are too many.
+pub(crate) const DEAD_LETTER_LIMIT: u64 = 1000;
 
 /// A service: its name, its handlers, the events that it publishes, and its settings.
 ///
@@ -68,11 +76,14 @@ pub(crate) const GRACE: Duration = Duration::from_secs(25);
 /// | [`delays`](Self::delays) | `rabbitry.v1.delay` |
 /// | [`schedules_up_to`](Self::schedules_up_to) | as long as the longest retry |
 /// | [`topology_mode`](Self::topology_mode) | [`TopologyMode::Declare`] |
+/// | [`management_url`](Self::management_url) | none |
 /// | [`unrouted`](Self::unrouted) | [`Unrouted::Warn`] |
 /// | [`body_limit`](Self::body_limit) | 16 MiB |
 /// | [`publish_window`](Self::publish_window) | 1024 events |
 /// | [`publish_timeout`](Self::publish_timeout) | 30 s |
 /// | [`grace`](Self::grace) | 25 s |
+/// | [`start_timeout`](Self::start_timeout) | as long as it takes |
+/// | [`dead_letter_limit`](Self::dead_letter_limit) | 1000 messages |
 pub struct Service {
     name: String,
     resources: Resources,
@@ -88,11 +99,14 @@ pub struct Service {
     delays: Option<String>,
     schedules_up_to: Option<Result<Duration, InvalidDuration>>,
     topology_mode: TopologyMode,
+    management_url: Option<String>,
     unrouted: Unrouted,
     body_limit: usize,
     publish_window: usize,
     publish_timeout: Result<Duration, InvalidDuration>,
     grace: Result<Duration, InvalidDuration>,
+    start_timeout: Result<Option<Duration>, InvalidDuration>,
+    dead_letter_limit: u64,
     clock: Arc<dyn Clock>,
     observers: Vec<Arc<dyn Observer>>,
 }
@@ -116,11 +130,14 @@ impl Service {
             delays: None,
             schedules_up_to: None,
             topology_mode: TopologyMode::default(),
+            management_url: None,
             unrouted: Unrouted::default(),
             body_limit: BODY_LIMIT,
             publish_window: PUBLISH_WINDOW,
             publish_timeout: Ok(PUBLISH_TIMEOUT),
             grace: Ok(GRACE),
+            start_timeout: Ok(None),
+            dead_letter_limit: DEAD_LETTER_LIMIT,
             clock: Arc::new(SystemClock),
             observers: Vec::new(),
         }
@@ -212,6 +229,19 @@ impl Service {
         self
     }
 
+    /// Where RabbitMQ's management API is: `http://user:password@host:15672`, or `https://…` with the feature `tls`. Needs the
+    /// feature `management`. Default: none.
+    ///
+    /// It is only read: by [`compare`](Self::compare), at the start with [`TopologyMode::Verify`], and once a minute for the
+    /// policies of the service's queues, see [`Health::policies`]. The virtual host is that of the broker's URL, and so are
+    /// the credentials where this URL has none. The user needs RabbitMQ's tag `management` and a permission in the virtual
+    /// host, which may be an empty one.
+    #[must_use]
+    pub fn management_url(mut self, url: impl Into<String>) -> Self {
+        self.management_url = Some(url.into());
+        self
+    }
+
     /// What happens to an event that no queue is bound for. Default: a warning.
     #[must_use]
     pub fn unrouted(mut self, unrouted: Unrouted) -> Self {
@@ -247,6 +277,25 @@ impl Service {
     #[must_use]
     pub fn grace(mut self, grace: impl IntoDuration) -> Self {
         self.grace = grace.into_duration();
+        self
+    }
+
+    /// How long [`start`](Self::start) and [`run`](Self::run) wait for a broker that cannot be reached yet: a [`Duration`] or a
+    /// text like `"2m"`. What waiting cannot cure (a wrong password, a virtual host that is not there, a missing permission, a
+    /// queue with other arguments) fails at once whatever this says. Default: as long as it takes, so that services and
+    /// broker may start in any order.
+    #[must_use]
+    pub fn start_timeout(mut self, timeout: impl IntoDuration) -> Self {
+        self.start_timeout = timeout.into_duration().map(Some);
+        self
+    }
+
+    /// How many dead letters a subscription may have, and how many undeliverable messages there may be, before
+    /// [`health`](Running::health) is degraded and a warning says so. They are counted at the start and then every 30 s.
+    /// Default: 1000.
+    #[must_use]
+    pub fn dead_letter_limit(mut self, messages: u64) -> Self {
+        self.dead_letter_limit = messages;
         self
     }
 
@@ -290,9 +339,37 @@ impl Service {
         self.build()?.declare().await
     }
 
+    /// Compares what the service needs on the broker with what is there. It creates nothing, consumes nothing, and asks
+    /// once: a broker that cannot be reached is an error, not something to wait for.
+    ///
+    /// AMQP alone tells whether exchanges and queues are there, and the first thing of each that differs. With
+    /// [`management_url`](Self::management_url) all of it is compared: arguments, bindings, policies, and what a renamed or
+    /// removed handler left. What could not be checked is named in [`Comparison::unchecked`].
+    ///
+    /// ```no_run
+    /// # async fn compare() -> Result<(), Box<dyn std::error::Error>> {
+    /// use rabbitry::{AnyEvent, Service};
+    ///
+    /// let audit = Service::new("audit")
+    ///     .broker("amqp://audit:secret@rabbit/shop")
+    ///     .management_url("http://rabbit:15672")
+    ///     .subscribe("order.*", |event: AnyEvent| async move { println!("{}", event.name()) });
+    /// let comparison = audit.compare().await?;
+    /// print!("{comparison}");
+    /// assert_eq!(comparison.breaking().count(), 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`build`](Self::build), and a broker that cannot be asked; see [`CompareError`].
+    pub async fn compare(self) -> Result<Comparison, CompareError> {
+        self.build()?.compare().await
+    }
+
     /// Starts the service beside other things of this process, an HTTP server for example, and returns once it consumes.
     ///
-    /// While the broker cannot be reached it waits, and says so in the log.
+    /// While the broker cannot be reached it waits, up to [`start_timeout`](Self::start_timeout), and says so in the log.
     ///
     /// # Errors
     /// Those of [`build`](Self::build), and what the broker refuses: credentials, permissions, a plan that differs from

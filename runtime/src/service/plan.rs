@@ -114,6 +114,7 @@ fn check_service(service: &Service) -> Result<(), BuildError> {
     for (name, duration) in [("publish_timeout", &service.publish_timeout), ("grace", &service.grace)] {
         duration.as_ref().map_err(|invalid| setting(name, invalid.to_string()))?;
     }
+    service.start_timeout.as_ref().map_err(|invalid| setting("start_timeout", invalid.to_string()))?;
     Ok(())
 }
 

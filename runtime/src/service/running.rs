@@ -5,7 +5,7 @@ use std::{
     panic::AssertUnwindSafe,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -15,14 +15,19 @@ use tokio::{sync::Mutex, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    BuiltService, ConnectionHealth, Health, ShutdownError, SubscriptionHealth, UndeclaredEvent, signal::Signals,
+    BuiltService, ConnectionHealth, Health, ShutdownError, UndeclaredEvent,
+    policies::{self, Seen, Sight},
+    signal::Signals,
+    watch::{Counted, Dog, Watch},
+    watched::{Count, Watched, last_error},
 };
 use crate::{
-    consumer::{Consumer, ConsumerState, Sign, Stopped, Stuck, Worker},
+    consumer::{Consumer, Stopped, Worker},
     event::{EventSet, Events},
     publisher::{Outgoing, Pipeline, Publisher},
     time::Clock,
-    transport::{ConnectionState, Link, TransportError},
+    topology::undeliverable,
+    transport::{ConnectionState, Lifecycle, Link, TransportError},
 };
 
 /// How long what is cut off may take to let go: with the default grace and the goodbyes it stays within 30 s.
@@ -46,7 +51,11 @@ pub(super) struct Parts {
     publishing: Arc<Link>,
     consuming: Option<Arc<Link>>,
     unrouted: Arc<AtomicU64>,
-    subscriptions: Vec<Shown>,
+    undeliverable: Arc<Count>,
+    dead_letter_limit: u64,
+    /// What policies do to its queues.
+    policies: Seen,
+    subscriptions: Vec<Arc<Watched>>,
     /// Begins the shutdown: consumers take no more deliveries.
     pub(super) stopping: CancellationToken,
     /// Ends it: consumers finish nothing more.
@@ -54,14 +63,6 @@ pub(super) struct Parts {
     /// Cancelled when the consumers have ended: the publisher finishes what it has.
     closing: CancellationToken,
     tasks: Mutex<Tasks>,
-}
-
-struct Shown {
-    handler: String,
-    queue: Arc<str>,
-    concurrency: usize,
-    sign: Sign,
-    stuck: Stuck,
 }
 
 #[derive(Default)]
@@ -81,6 +82,9 @@ impl Parts {
             publishing,
             consuming,
             unrouted: Arc::clone(&built.unrouted_count),
+            undeliverable: Arc::default(),
+            dead_letter_limit: built.dead_letter_limit,
+            policies: Seen::default(),
             subscriptions: Vec::new(),
             stopping: CancellationToken::new(),
             cut: CancellationToken::new(),
@@ -95,6 +99,13 @@ impl Parts {
         self.tasks.get_mut().publisher = Some(tokio::spawn(task));
     }
 
+    /// Has policies looked after until the service stops.
+    pub(super) fn watch_policies(&self, built: &BuiltService) {
+        if let Some(watch) = policies::Watch::of(built, self.policies.clone(), self.stopping.clone()) {
+            tokio::spawn(watched(watch.run(), "policies".to_owned(), self.stopping.clone()));
+        }
+    }
+
     /// Ends when the shutdown must: the last moment after the grace period or a cut, whichever comes first.
     async fn limit(&self) {
         tokio::select! {
@@ -104,17 +115,47 @@ impl Parts {
         self.clock.sleep(LAST_MOMENT).await;
     }
 
-    pub(super) fn consume(&mut self, worker: &Worker, sign: Sign, consumer: Consumer) {
-        self.subscriptions.push(Shown {
+    pub(super) fn consume(&mut self, worker: &Worker, consumer: Consumer) {
+        self.subscriptions.push(Arc::new(Watched {
             handler: worker.handler.clone(),
             queue: Arc::clone(&worker.queue),
             concurrency: consumer.concurrency,
-            sign,
+            sign: consumer.sign.clone(),
             stuck: worker.stuck.clone(),
-        });
+            dead: Arc::default(),
+            held: AtomicBool::new(false),
+        }));
         let task = watched(consumer.run(), worker.handler.clone(), self.stopping.clone());
         self.tasks.get_mut().consumers.push((worker.handler.clone(), tokio::spawn(task)));
     }
+
+    /// Begins to watch what was begun; `parks` says whether the plan has a queue for what cannot be delivered.
+    pub(super) fn watch(&self, parks: bool) {
+        let now = self.clock.now();
+        let watch = Watch {
+            service: self.name.clone(),
+            clock: Arc::clone(&self.clock),
+            link: Arc::clone(self.consuming.as_ref().unwrap_or(&self.publishing)),
+            subscriptions: self.subscriptions.iter().map(|watched| Dog::new(watched, now)).collect(),
+            undeliverable: parks.then(|| Counted::new(undeliverable(), &self.undeliverable)),
+            limit: self.dead_letter_limit,
+            stopping: self.stopping.clone(),
+        };
+        tokio::spawn(watched(watch.run(), "watching".to_owned(), self.stopping.clone()));
+    }
+}
+
+/// How a connection is. It may be gone before its next user finds out.
+fn connection(link: &Link) -> ConnectionHealth {
+    let (shown, state) = link.state();
+    let last_error = last_error(&shown);
+    let mut health = ConnectionHealth { state: shown.state, since: shown.since, blocked: None, last_error };
+    match state {
+        ConnectionState::Blocked(reason) => health.blocked = Some(reason),
+        ConnectionState::Lost(_) if shown.state == Lifecycle::Running => health.state = Lifecycle::Recovering,
+        ConnectionState::Lost(_) | ConnectionState::Open => {}
+    }
+    health
 }
 
 /// A task of ours. Should it panic, the service stops: one that goes on without it would be deaf and look well.
@@ -160,34 +201,16 @@ impl Running {
     /// How the service is now.
     #[must_use]
     pub fn health(&self) -> Health {
-        let connection = |link: &Arc<Link>| match link.state() {
-            ConnectionState::Open => ConnectionHealth::Up,
-            ConnectionState::Blocked(reason) => ConnectionHealth::Blocked(reason),
-            ConnectionState::Lost(reason) => ConnectionHealth::Down(reason),
-        };
-        let subscription = |shown: &Shown| {
-            let (consuming, reason) = match shown.sign.read() {
-                ConsumerState::Consuming => (true, None),
-                ConsumerState::Starting => (false, Some("it has not begun yet".to_owned())),
-                ConsumerState::Lost(reason) => (false, Some(reason)),
-                ConsumerState::Refused(error) => (false, Some(error.to_string())),
-                ConsumerState::Stopped => (false, Some("it has stopped".to_owned())),
-            };
-            let (stuck, why) = shown.stuck.read().unzip();
-            let stuck = stuck.unwrap_or_default();
-            SubscriptionHealth {
-                handler: shown.handler.clone(),
-                queue: shown.queue.to_string(),
-                consuming: consuming && stuck < shown.concurrency,
-                stuck,
-                reason: reason.or(why),
-            }
-        };
+        let Sight { policies, full } = self.parts.policies.read();
         Health {
+            policies,
+            full,
             publishing: connection(&self.parts.publishing),
-            consuming: self.parts.consuming.as_ref().map(connection),
-            subscriptions: self.parts.subscriptions.iter().map(subscription).collect(),
+            consuming: self.parts.consuming.as_deref().map(connection),
+            subscriptions: self.parts.subscriptions.iter().map(|watched| watched.health()).collect(),
             unrouted: self.parts.unrouted.load(Ordering::Relaxed),
+            undeliverable: self.parts.undeliverable.read(),
+            dead_letter_limit: self.parts.dead_letter_limit,
             stopping: self.parts.stopping.is_cancelled(),
         }
     }
@@ -230,6 +253,8 @@ impl Running {
     pub async fn shutdown(&self) -> Result<(), ShutdownError> {
         let parts = &self.parts;
         parts.stopping.cancel();
+        parts.publishing.drain();
+        parts.consuming.iter().for_each(|link| link.drain());
         let mut tasks = parts.tasks.lock().await;
         let mut limit = std::pin::pin!(parts.limit());
         let mut over = false;

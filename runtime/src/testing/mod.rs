@@ -176,7 +176,7 @@ impl Test {
         async move {
             match self.publisher::<E>().publish(event).await {
                 Ok(published) => published.id().to_owned(),
-                Err(PublishError::Unrouted { event, exchange }) => panic!(
+                Err(PublishError::Unrouted { event, exchange, .. }) => panic!(
                     "{caller}: no handler takes `{event}` from exchange `{exchange}`; the handlers are {}; if that is meant, use `publish_unheard`",
                     self.known()
                 ),

@@ -18,7 +18,7 @@ use crate::{
     topology::{Binding, Topology, TopologyMode},
     transport::{
         Confirm, Confirmed, Connection, ConnectionState, ConsumeChannel, Delivery, Message, PublishChannel, Settlement,
-        Transport, TransportError,
+        Transport, TransportError, Usage,
     },
 };
 
@@ -83,6 +83,16 @@ impl Connection for Wired {
         })
     }
 
+    fn unblocked(&self) -> BoxFuture<'static, ()> {
+        let (unblocked, lost) = (self.inner.unblocked(), self.lost());
+        Box::pin(async move {
+            tokio::select! {
+                () = unblocked => {}
+                () = lost => {}
+            }
+        })
+    }
+
     fn frame_max(&self) -> usize {
         self.inner.frame_max()
     }
@@ -95,8 +105,20 @@ impl Connection for Wired {
         self.inner.declare_exclusive(bindings)
     }
 
-    fn count<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<u64, TransportError>> {
-        self.inner.count(queue)
+    fn unbind<'a>(&'a self, binding: &'a Binding) -> BoxFuture<'a, Result<(), TransportError>> {
+        self.inner.unbind(binding)
+    }
+
+    fn delete_queue<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<(), TransportError>> {
+        self.inner.delete_queue(queue)
+    }
+
+    fn delete_exchange<'a>(&'a self, exchange: &'a str) -> BoxFuture<'a, Result<(), TransportError>> {
+        self.inner.delete_exchange(exchange)
+    }
+
+    fn usage<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<Usage, TransportError>> {
+        self.inner.usage(queue)
     }
 
     fn publish_channel(&self) -> BoxFuture<'_, Result<Box<dyn PublishChannel>, TransportError>> {

@@ -1,5 +1,6 @@
 //! What a service needs on the broker, as one value computed without I/O: exchanges, queues, bindings.
 
+pub(crate) mod compare;
 mod display;
 pub(crate) mod ladder;
 mod mode;
@@ -11,8 +12,12 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+pub use compare::{Comparison, Difference, Object, PolicyInTheWay};
 pub use mode::TopologyMode;
-pub(crate) use plan::{PlannedService, PlannedSubscription, dead_letter_exchange, plan};
+pub(crate) use plan::{
+    PlannedService, PlannedSubscription, WORK_QUEUE_DELIVERIES, dead_letter_exchange, dead_letter_queue, plan,
+    undeliverable,
+};
 
 /// The limit of a quorum queue that no message is to leave by being returned too often. Never −1 (RabbitMQ 3.10 drops at
 /// the first return), never none (4.0 drops at the 21st).
@@ -162,6 +167,17 @@ impl From<String> for Argument {
 impl From<i64> for Argument {
     fn from(number: i64) -> Self {
         Self::Integer(number)
+    }
+}
+
+/// As JSON, as RabbitMQ's management API shows it.
+impl From<&Argument> for serde_json::Value {
+    fn from(argument: &Argument) -> Self {
+        match argument {
+            Argument::Text(text) => text.as_str().into(),
+            Argument::Integer(number) => (*number).into(),
+            Argument::Bool(value) => (*value).into(),
+        }
     }
 }
 

@@ -8,7 +8,8 @@ pub enum TopologyMode {
     #[default]
     Declare,
     /// Creates nothing, and checks that exchanges and queues are there: for users without the permission to configure.
-    /// AMQP alone cannot show their arguments or bindings.
+    /// AMQP alone cannot show their arguments or bindings; with [`Service::management_url`](crate::Service::management_url)
+    /// these are checked at the start, too, and a difference that breaks what is promised is an error that lists them all.
     Verify,
     /// Neither creates nor checks.
     Assume,

@@ -10,7 +10,7 @@ use super::{
 /// What carries the version of a plan: a rabbitry that needs other arguments makes `v2` beside it.
 const SHARED: &str = "rabbitry.v1";
 /// How often a work queue delivers a message before it gives it up: the backstop behind the runtime's own rules.
-const WORK_QUEUE_DELIVERIES: i64 = 20;
+pub(crate) const WORK_QUEUE_DELIVERIES: i64 = 20;
 
 /// What the plan needs to know of a service.
 #[derive(Clone, Debug)]
@@ -50,12 +50,20 @@ pub(crate) fn dead_letter_exchange() -> String {
 }
 
 /// The queue of the dead letters of a work queue.
-pub(super) fn dead_letter_queue(queue: &str) -> String {
+pub(crate) fn dead_letter_queue(queue: &str) -> String {
     format!("{queue}.dead")
 }
 
+impl Topology {
+    /// Whether a queue of the plan is one that a handler consumes: those alone have dead letters.
+    pub(crate) fn is_work_queue(&self, name: &str) -> bool {
+        let dead = dead_letter_queue(name);
+        self.queues.iter().any(|queue| queue.name == dead)
+    }
+}
+
 /// Where what can't be delivered goes: the alternate exchange of all exchanges of ours, and its queue.
-fn undeliverable() -> String {
+pub(crate) fn undeliverable() -> String {
     format!("{SHARED}.undeliverable")
 }
 

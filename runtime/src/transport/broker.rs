@@ -73,6 +73,25 @@ impl Broker {
     }
 }
 
+impl Broker {
+    /// Who we are to it; `None` where a transport keeps that to itself.
+    pub(crate) fn login(&self) -> Option<Login> {
+        match &self.0 {
+            Choice::Url(url) => Address::parse(url).ok().map(|address| address.login()),
+            Choice::Transport(_) => None,
+        }
+    }
+}
+
+/// Who we are to a RabbitMQ, and which part of it we use.
+#[cfg_attr(not(feature = "management"), expect(dead_code, reason = "only the management API needs it"))]
+#[derive(Default)]
+pub(crate) struct Login {
+    pub(crate) user: String,
+    pub(crate) password: String,
+    pub(crate) vhost: String,
+}
+
 impl From<&str> for Broker {
     fn from(url: &str) -> Self {
         Self::amqp(url)

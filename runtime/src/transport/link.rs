@@ -1,12 +1,26 @@
 //! A connection that is always being had: whoever asks gets the live one, and waits while there is none.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
-use super::{Backoff, Connection, ConnectionState, Transport, TransportError};
+use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+
+use super::{
+    Backoff, Connection, ConnectionState, Life, Lifecycle, Loss, Transport, TransportError,
+    lifecycle::{Shown, Subject},
+};
 use crate::{
     time::Clock,
     topology::{Topology, TopologyMode},
 };
+
+/// How long an attempt to connect may be without an answer before another is made beside it. A peer that takes one and is
+/// lost then would hold us for the rest of its time, however well it is again.
+const NEXT_ATTEMPT: Duration = Duration::from_secs(3);
+/// How many attempts are under way at a time.
+const ATTEMPTS: usize = 4;
 
 /// One of a service's two supervised connections.
 pub(crate) struct Link {
@@ -18,8 +32,9 @@ pub(crate) struct Link {
     clock: Arc<dyn Clock>,
     /// The newest connection. Whoever finds it dead makes the next one, under this lock; the others wait for that.
     current: tokio::sync::Mutex<Option<Arc<dyn Connection>>>,
-    /// The newest connection, or why there is none, for `health`, which cannot wait for a lock.
-    shown: Mutex<Result<Arc<dyn Connection>, String>>,
+    /// The newest connection, for whoever cannot wait for the lock.
+    newest: Mutex<Option<Arc<dyn Connection>>>,
+    life: Life,
 }
 
 impl Link {
@@ -30,16 +45,25 @@ impl Link {
         mode: TopologyMode,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let shown = Mutex::new(Err("not connected yet".to_owned()));
-        Self { transport, name, topology, mode, clock, current: tokio::sync::Mutex::new(None), shown }
+        let life = Life::new(Subject::Connection(name.clone()), Arc::clone(&clock));
+        let (current, newest) = (tokio::sync::Mutex::new(None), Mutex::new(None));
+        Self { transport, name, topology, mode, clock, current, newest, life }
     }
 
-    /// How it is.
-    pub(crate) fn state(&self) -> ConnectionState {
-        match &*self.shown.lock().unwrap_or_else(PoisonError::into_inner) {
-            Ok(connection) => connection.state(),
-            Err(reason) => ConnectionState::Lost(reason.clone()),
-        }
+    /// How it is: its life, and what the connection itself says.
+    pub(crate) fn state(&self) -> (Shown, ConnectionState) {
+        let connection = self.newest.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let state = match connection {
+            Some(connection) => connection.state(),
+            None => ConnectionState::Lost("not connected yet".to_owned()),
+        };
+        (self.life.read(), state)
+    }
+
+    /// The connection, if it is there just now.
+    pub(crate) fn live(&self) -> Option<Arc<dyn Connection>> {
+        let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        newest.filter(|connection| connection.is_open() && self.life.state() == Lifecycle::Running)
     }
 
     /// The first connection: waits while the broker cannot be reached, and gives up when it says no. The topology may be
@@ -49,19 +73,23 @@ impl Link {
     /// The broker refuses us (credentials, virtual host) or the plan (an object with other arguments).
     pub(crate) async fn first(&self, declared: bool) -> Result<(), TransportError> {
         let mut current = self.current.lock().await;
-        let mut backoff = Backoff::default();
+        let (mut backoff, mut attempts) = (Backoff::default(), Attempts::of(self));
         loop {
             let attempt = async {
-                let connection = self.connect().await?;
-                if !declared && let Err(error) = self.declare_again(&*connection).await {
-                    connection.close().await;
-                    return Err(error);
+                let connection = attempts.connection().await?;
+                if !declared {
+                    self.life.enter(Lifecycle::Declaring);
+                    if let Err(error) = self.declare_again(&*connection).await {
+                        connection.close().await;
+                        return Err(error);
+                    }
                 }
                 Ok(connection)
             };
             match attempt.await {
                 Ok(connection) => {
                     *current = Some(connection);
+                    self.life.enter(Lifecycle::Running);
                     return Ok(());
                 }
                 Err(lost @ TransportError::Lost { .. }) => self.wait(&mut backoff, &lost).await,
@@ -73,18 +101,18 @@ impl Link {
     /// The live connection, however long it takes. Cancel safe.
     pub(crate) async fn connection(&self) -> Arc<dyn Connection> {
         let mut current = self.current.lock().await;
-        let mut backoff = Backoff::default();
+        let (mut backoff, mut attempts) = (Backoff::default(), Attempts::of(self));
         loop {
             if let Some(connection) = current.as_ref().filter(|connection| connection.is_open()) {
                 return Arc::clone(connection);
             }
-            if let Some(dead) = current.take() {
-                tracing::warn!(connection = self.name, reason = reason(&*dead), "lost the connection to RabbitMQ");
+            if let Some(dead) = current.take().filter(|_| self.life.state() == Lifecycle::Running) {
+                self.life.lost(&reason(&*dead), Loss::Own);
             }
-            match self.connect().await {
+            match attempts.connection().await {
                 Ok(connection) => {
                     match self.declare_again(&*connection).await {
-                        Ok(()) => tracing::info!(connection = self.name, "connected to RabbitMQ again"),
+                        Ok(()) => {}
                         Err(lost @ TransportError::Lost { .. }) => {
                             connection.close().await;
                             self.wait(&mut backoff, &lost).await;
@@ -98,6 +126,7 @@ impl Link {
                         ),
                     }
                     *current = Some(connection);
+                    self.life.enter(Lifecycle::Running);
                 }
                 // Even a refusal: credentials are rotated, and nobody restarts us for it.
                 Err(error) => self.wait(&mut backoff, &error).await,
@@ -110,25 +139,27 @@ impl Link {
         connection.declare(&self.topology, self.mode).await
     }
 
+    /// Gives up a connection that does not do what it is there for: whoever uses it comes for the next one.
+    pub(crate) async fn give_up(&self, connection: &Arc<dyn Connection>, reason: &TransportError) {
+        self.life.lost(reason, Loss::Own);
+        connection.close().await;
+    }
+
+    /// The service stops.
+    pub(crate) fn drain(&self) {
+        self.life.enter(Lifecycle::Draining);
+    }
+
     /// Closes the connection, if there is one.
     pub(crate) async fn close(&self) {
         if let Some(connection) = self.current.lock().await.take() {
             connection.close().await;
         }
-    }
-
-    async fn connect(&self) -> Result<Arc<dyn Connection>, TransportError> {
-        let connection = self.transport.connect(&self.name, &self.clock).await?;
-        self.show(Ok(Arc::clone(&connection)));
-        Ok(connection)
-    }
-
-    fn show(&self, shown: Result<Arc<dyn Connection>, String>) {
-        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = shown;
+        self.life.enter(Lifecycle::Closed);
     }
 
     async fn wait(&self, backoff: &mut Backoff, error: &TransportError) {
-        self.show(Err(error.to_string()));
+        self.life.failed(error);
         let wait = backoff.next();
         if backoff.is_worth_a_line() {
             tracing::warn!(
@@ -143,9 +174,39 @@ impl Link {
     }
 }
 
-fn reason(connection: &dyn Connection) -> String {
-    match connection.state() {
+/// Attempts to connect, of which one that hangs does not keep the next waiting.
+struct Attempts<'a> {
+    link: &'a Link,
+    under_way: FuturesUnordered<BoxFuture<'a, Result<Arc<dyn Connection>, TransportError>>>,
+}
+
+impl<'a> Attempts<'a> {
+    fn of(link: &'a Link) -> Self {
+        Self { link, under_way: FuturesUnordered::new() }
+    }
+
+    /// A new connection, or the failure of an attempt; others may be under way still, and are asked next time.
+    async fn connection(&mut self) -> Result<Arc<dyn Connection>, TransportError> {
+        loop {
+            if self.under_way.len() < ATTEMPTS {
+                self.under_way.push(self.link.transport.connect(&self.link.name, &self.link.clock));
+            }
+            tokio::select! {
+                biased;
+                Some(connected) = self.under_way.next() => {
+                    let connection = connected?;
+                    *self.link.newest.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&connection));
+                    return Ok(connection);
+                }
+                () = self.link.clock.sleep(NEXT_ATTEMPT) => {}
+            }
+        }
+    }
+}
+
+fn reason(connection: &dyn Connection) -> TransportError {
+    TransportError::lost(match connection.state() {
         ConnectionState::Lost(reason) => reason,
         ConnectionState::Open | ConnectionState::Blocked(_) => "the connection was closed".to_owned(),
-    }
+    })
 }

@@ -9,6 +9,7 @@ mod backoff;
 mod bring_about;
 mod broker;
 mod error;
+mod lifecycle;
 mod link;
 #[cfg(feature = "memory")]
 pub(crate) mod memory;
@@ -23,8 +24,11 @@ use futures_util::future::BoxFuture;
 
 pub(crate) use backoff::Backoff;
 pub use broker::Broker;
+pub(crate) use broker::Login;
 pub use error::TransportError;
 pub(crate) use error::{ACCESS_REFUSED, NOT_ALLOWED, NOT_FOUND, PRECONDITION_FAILED};
+pub use lifecycle::Lifecycle;
+pub(crate) use lifecycle::{Life, Loss, Shown, Subject};
 pub(crate) use link::Link;
 
 pub use crate::envelope::{HeaderValue, Headers, Message, Properties};
@@ -64,6 +68,9 @@ pub trait Connection: Send + Sync + 'static {
     /// Ends when the connection is lost; at once if it already is.
     fn lost(&self) -> BoxFuture<'static, ()>;
 
+    /// Ends when the broker takes messages from it, at once if it already does; also when it is lost.
+    fn unblocked(&self) -> BoxFuture<'static, ()>;
+
     /// The largest frame that both sides take, in bytes.
     fn frame_max(&self) -> usize;
 
@@ -84,11 +91,30 @@ pub trait Connection: Send + Sync + 'static {
     /// An exchange is missing, or a permission.
     fn declare_exclusive<'a>(&'a self, bindings: &'a [Binding]) -> BoxFuture<'a, Result<String, TransportError>>;
 
-    /// How many messages wait in a queue and are not with a consumer.
+    /// Removes a binding. One that is not there is no mistake.
+    ///
+    /// # Errors
+    /// 403 for a permission.
+    fn unbind<'a>(&'a self, binding: &'a Binding) -> BoxFuture<'a, Result<(), TransportError>>;
+
+    /// Removes a queue, whatever it holds and whoever consumes it: look at its [`usage`](Self::usage) first. Its bindings go
+    /// with it. One that is not there is no mistake.
+    ///
+    /// # Errors
+    /// 403 for a permission, 405 when it is another connection's own.
+    fn delete_queue<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<(), TransportError>>;
+
+    /// Removes an exchange, and all bindings from it and to it. One that is not there is no mistake.
+    ///
+    /// # Errors
+    /// 403 for a permission, and for an exchange of the broker's own.
+    fn delete_exchange<'a>(&'a self, exchange: &'a str) -> BoxFuture<'a, Result<(), TransportError>>;
+
+    /// How a queue is used now.
     ///
     /// # Errors
     /// 404 when there is no such queue.
-    fn count<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<u64, TransportError>>;
+    fn usage<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<Usage, TransportError>>;
 
     /// Opens a channel that publishes.
     ///
@@ -107,6 +133,14 @@ pub trait Connection: Send + Sync + 'static {
 }
 
 impl dyn Connection {
+    /// How many messages wait in a queue and are not with a consumer: see [`usage`](Connection::usage).
+    ///
+    /// # Errors
+    /// 404 when there is no such queue.
+    pub async fn count(&self, queue: &str) -> Result<u64, TransportError> {
+        Ok(self.usage(queue).await?.ready)
+    }
+
     /// Whether it can still be used; a blocked one can.
     pub(crate) fn is_open(&self) -> bool {
         !matches!(self.state(), ConnectionState::Lost(_))
@@ -122,6 +156,16 @@ pub enum ConnectionState {
     Blocked(String),
     /// It is gone, for this reason.
     Lost(String),
+}
+
+/// How a queue is used, by the broker's own account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// How many messages wait in it and are not with a consumer.
+    pub ready: u64,
+    /// How many consumers it has. To a quorum queue that is whoever may still settle one of its messages: a consumer that was
+    /// stopped counts until it has settled all. A classic queue forgets it at once.
+    pub consumers: u64,
 }
 
 /// A channel that publishes with confirms, used by one task.

@@ -16,6 +16,7 @@ pub mod giving_back;
 mod plan;
 pub mod publishing;
 pub mod queues;
+pub mod removing;
 pub mod restarts;
 pub mod routing;
 mod session;

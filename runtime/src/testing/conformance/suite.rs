@@ -108,6 +108,16 @@ macro_rules! __conformance_suite {
                 a_binding_needs_both_ends
                 impossible_arguments_are_refused
             }
+            removing {
+                an_unbound_queue_gets_nothing_more
+                arguments_tell_bindings_apart
+                an_exchange_can_be_unbound
+                a_deleted_queue_is_gone
+                deleting_a_queue_ends_its_consumers
+                a_deleted_exchange_is_gone
+                removing_what_is_not_there_is_no_mistake
+                a_quorum_queue_knows_who_holds_its_messages
+            }
             exclusive {
                 an_exclusive_queue_is_named_and_bound
                 an_exclusive_queue_is_its_connections_own

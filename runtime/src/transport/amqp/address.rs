@@ -14,7 +14,7 @@ use lapin::uri::{AMQPScheme, AMQPUri};
 
 use crate::{
     time::Clock,
-    transport::{Connection, Transport, TransportError},
+    transport::{Connection, Login, Transport, TransportError},
 };
 
 /// How often each side proves that it lives, in seconds, unless the URL says otherwise.
@@ -87,6 +87,15 @@ impl Address {
     fn in_turn(&self) -> impl Iterator<Item = &AMQPUri> {
         let first = self.next.fetch_add(1, Ordering::Relaxed) % self.nodes.len().max(1);
         self.nodes.iter().cycle().skip(first).take(self.nodes.len())
+    }
+
+    /// Who we are to the broker: the same on each node.
+    pub(in crate::transport) fn login(&self) -> Login {
+        let login = |node: &AMQPUri| {
+            let user = &node.authority.userinfo;
+            Login { user: user.username.clone(), password: user.password.clone(), vhost: node.vhost.clone() }
+        };
+        self.nodes.first().map(login).unwrap_or_default()
     }
 }
 

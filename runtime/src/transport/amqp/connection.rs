@@ -6,11 +6,11 @@ use futures_util::{StreamExt, future::BoxFuture};
 use lapin::{ConnectionProperties, Event, uri::AMQPUri};
 use tokio::sync::watch;
 
-use super::{address, consume, declare, dial::dial, error, publish};
+use super::{address, consume, declare, dial::dial, error, publish, remove};
 use crate::{
     time::Clock,
     topology::{Binding, Topology, TopologyMode},
-    transport::{ACCESS_REFUSED, ConnectionState, ConsumeChannel, NOT_ALLOWED, PublishChannel, TransportError},
+    transport::{ACCESS_REFUSED, ConnectionState, ConsumeChannel, NOT_ALLOWED, PublishChannel, TransportError, Usage},
 };
 
 /// How long a connection may take to come up. lapin has no limit of its own: a peer that takes the TCP connection and says
@@ -107,6 +107,14 @@ impl super::super::Connection for Connection {
         })
     }
 
+    fn unblocked(&self) -> BoxFuture<'static, ()> {
+        let mut state = self.state.subscribe();
+        Box::pin(async move {
+            // Without a sender it is gone.
+            let _ = state.wait_for(|state| !matches!(state, ConnectionState::Blocked(_))).await;
+        })
+    }
+
     fn frame_max(&self) -> usize {
         // Zero means no limit in AMQP; RabbitMQ then takes what comes, and we stay within its default.
         match self.inner.configuration().frame_max() {
@@ -123,8 +131,20 @@ impl super::super::Connection for Connection {
         Box::pin(declare::exclusive(self, bindings))
     }
 
-    fn count<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<u64, TransportError>> {
-        Box::pin(declare::count(self, queue))
+    fn unbind<'a>(&'a self, binding: &'a Binding) -> BoxFuture<'a, Result<(), TransportError>> {
+        Box::pin(remove::unbind(self, binding))
+    }
+
+    fn delete_queue<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<(), TransportError>> {
+        Box::pin(remove::queue(self, queue))
+    }
+
+    fn delete_exchange<'a>(&'a self, exchange: &'a str) -> BoxFuture<'a, Result<(), TransportError>> {
+        Box::pin(remove::exchange(self, exchange))
+    }
+
+    fn usage<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<Usage, TransportError>> {
+        Box::pin(declare::usage(self, queue))
     }
 
     fn publish_channel(&self) -> BoxFuture<'_, Result<Box<dyn PublishChannel>, TransportError>> {

@@ -48,6 +48,18 @@ impl Consuming {
         Self { channel, queue, clock, current: None, ending: None, stopped: false }
     }
 
+    /// What ended the channel: it stands behind all that the buffer still holds.
+    fn end(&mut self, context: &mut Context<'_>) -> TransportError {
+        let Some(current) = &mut self.current else { return TransportError::lost("the channel is gone") };
+        loop {
+            match current.poll_next_unpin(context) {
+                Poll::Ready(Some(Ok(_))) => {}
+                Poll::Ready(Some(Err(failed))) => return error(&failed),
+                Poll::Ready(None) | Poll::Pending => return TransportError::lost("the channel is gone"),
+            }
+        }
+    }
+
     async fn cancel(&self, tag: ShortString) -> Result<(), TransportError> {
         answered(&self.clock, "cancelling", self.channel.basic_cancel(tag, BasicCancelOptions::default())).await
     }
@@ -87,7 +99,7 @@ impl ConsumeChannel for Consuming {
         }
         Poll::Ready(match next {
             // What a dead channel left in the buffer comes again: it must not run.
-            Some(Ok(_)) if !self.is_open() => Err(TransportError::lost("the channel is gone")),
+            Some(Ok(_)) if !self.is_open() => Err(self.end(context)),
             Some(Ok(delivery)) => Ok(Some(convert::delivery(delivery))),
             Some(Err(failed)) => Err(error(&failed)),
             None if self.stopped => {

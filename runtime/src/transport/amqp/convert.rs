@@ -32,7 +32,7 @@ pub(super) fn delivery(delivery: LapinDelivery) -> Delivery {
     }
 }
 
-fn properties_of(properties: &BasicProperties) -> Properties {
+pub(super) fn properties_of(properties: &BasicProperties) -> Properties {
     let text = |value: &Option<ShortString>| value.as_ref().map(ToString::to_string);
     Properties {
         content_type: text(properties.content_type()),

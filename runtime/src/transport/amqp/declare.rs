@@ -12,7 +12,7 @@ use super::{Connection, connection::answered, convert};
 use crate::{
     topology::{Arguments, Binding, Destination, Exchange, ExchangeKind, Queue, Topology, TopologyMode},
     transport::{
-        TransportError,
+        TransportError, Usage,
         bring_about::{self, Objects},
     },
 };
@@ -36,18 +36,20 @@ pub(super) async fn exclusive(connection: &Connection, bindings: &[Binding]) -> 
     asking.done(queue).await
 }
 
-pub(super) async fn count(connection: &Connection, queue: &str) -> Result<u64, TransportError> {
+pub(super) async fn usage(connection: &Connection, queue: &str) -> Result<Usage, TransportError> {
     let asking = Asking::new(connection).await?;
     let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
     let asked = asking.channel.queue_declare(convert::short(queue)?, options, FieldTable::default());
-    let count = answered(connection.clock(), "counting messages", asked).await.map(|queue| queue.message_count());
-    asking.done(count).await.map(u64::from)
+    let usage = answered(connection.clock(), "looking at a queue", asked).await;
+    let usage =
+        usage.map(|queue| Usage { ready: queue.message_count().into(), consumers: queue.consumer_count().into() });
+    asking.done(usage).await
 }
 
 /// A channel to ask by, replaced when an answer has closed it.
-struct Asking<'a> {
+pub(super) struct Asking<'a> {
     connection: &'a Connection,
-    channel: Channel,
+    pub(super) channel: Channel,
 }
 
 impl Objects for Asking<'_> {
@@ -107,7 +109,7 @@ impl Objects for Asking<'_> {
 }
 
 impl<'a> Asking<'a> {
-    async fn new(connection: &'a Connection) -> Result<Self, TransportError> {
+    pub(super) async fn new(connection: &'a Connection) -> Result<Self, TransportError> {
         Ok(Self { connection, channel: connection.channel().await? })
     }
 
@@ -119,7 +121,7 @@ impl<'a> Asking<'a> {
     }
 
     /// Closes, and gives what was asked for.
-    async fn done<T>(self, answer: Result<T, TransportError>) -> Result<T, TransportError> {
+    pub(super) async fn done<T>(self, answer: Result<T, TransportError>) -> Result<T, TransportError> {
         // On a lost connection nobody answers.
         if self.channel.status().connected() && !matches!(answer, Err(TransportError::Lost { .. })) {
             let closing = self.channel.close(200, "OK".into());

@@ -10,6 +10,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use async_rs::{Runtime, Tokio};
 use lapin::{
     AsyncTcpStream, ConnectionProperties,
     tcp::{AMQPUriTcpExt, OwnedTLSConfig},
@@ -18,13 +19,16 @@ use lapin::{
 use socket2::{SockRef, Socket};
 use tokio_util::sync::CancellationToken;
 
+use super::guard::{self, Guard};
+
 /// Connects. Cancel safe: whatever was begun ends when the future is dropped.
 pub(super) async fn dial(uri: AMQPUri, properties: ConnectionProperties) -> lapin::Result<lapin::Connection> {
     let attempt = Attempt::default();
     let (over, socket) = (attempt.over.clone(), Arc::clone(&attempt.socket));
-    let runtime = lapin::runtime::default_runtime()?;
-    // The same as the one that lapin hands back, whose type has no name here.
-    let ours = runtime.clone();
+    let tokio = Tokio::current();
+    let runtime = guard::runtime(&tokio);
+    let ours = Runtime::new(tokio);
+    let frame_max = uri.query.frame_max;
     let connect = async move |uri: AMQPUri, _| {
         let given_up = || lapin::Error::from(io::Error::from(io::ErrorKind::ConnectionAborted));
         let scheme = uri.scheme.clone();
@@ -47,7 +51,11 @@ pub(super) async fn dial(uri: AMQPUri, properties: ConnectionProperties) -> lapi
             stream = connecting => stream,
         };
         // Given up between the two, it would have found no socket to shut down.
-        if over.is_cancelled() { Err(given_up()) } else { Ok(stream?) }
+        if over.is_cancelled() {
+            return Err(given_up());
+        }
+        // Above TLS, which has its own frames.
+        Ok(AsyncTcpStream::Plain(Guard::new(stream?, frame_max)))
     };
     let connected = lapin::Connection::connector(uri, runtime, connect, properties).await;
     attempt.end(connected.is_err());

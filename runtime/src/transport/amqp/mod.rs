@@ -7,9 +7,13 @@ mod convert;
 mod declare;
 mod dial;
 mod error;
+mod guard;
 mod publish;
+mod remove;
 
 pub(super) use address::Address;
 pub use address::InvalidUrl;
 use connection::Connection;
 use error::error;
+#[cfg(fuzzing)]
+pub(crate) use guard::fuzz;

@@ -8,12 +8,12 @@ use tokio::sync::watch;
 use super::{
     channel::{Consuming, Publishing},
     shared::Shared,
-    state::{ChannelId, ConnectionId, Ends, QueueDeclaration, QueueDeclared, Refusal},
+    state::{ChannelId, ConnectionId, Ends, QueueDeclaration, QueueDeclared, Refusal, State},
 };
 use crate::{
     topology::{Arguments, Binding, Exchange, Queue, Topology, TopologyMode},
     transport::{
-        Connection, ConnectionState, ConsumeChannel, PublishChannel, TransportError,
+        Connection, ConnectionState, ConsumeChannel, PublishChannel, TransportError, Usage,
         bring_about::{self, Objects},
     },
 };
@@ -78,6 +78,12 @@ impl Open {
         }
     }
 
+    /// Asks the state for something; a refusal ends what it would end in RabbitMQ.
+    fn ask<T>(&self, ask: impl FnOnce(&mut State) -> Result<T, Refusal>) -> Result<T, TransportError> {
+        self.check()?;
+        self.shared.with(|state, _| ask(state)).map_err(|refusal| self.refused(&refusal))
+    }
+
     fn channel(&self) -> Result<ChannelId, TransportError> {
         self.check()?;
         Ok(ChannelId(self.shared.next_id()))
@@ -110,6 +116,16 @@ impl Connection for MemoryConnection {
         self.0.lost()
     }
 
+    fn unblocked(&self) -> BoxFuture<'static, ()> {
+        let (shared, lost) = (Arc::clone(&self.0.shared), self.0.lost());
+        Box::pin(async move {
+            tokio::select! {
+                () = shared.room() => {}
+                () = lost => {}
+            }
+        })
+    }
+
     fn frame_max(&self) -> usize {
         FRAME_MAX
     }
@@ -122,10 +138,23 @@ impl Connection for MemoryConnection {
         Box::pin(async move { bring_about::exclusive(&mut Asking(&self.0), bindings).await })
     }
 
-    fn count<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<u64, TransportError>> {
+    fn unbind<'a>(&'a self, binding: &'a Binding) -> BoxFuture<'a, Result<(), TransportError>> {
+        Box::pin(async move { self.0.ask(|state| state.unbind(binding, self.0.id)) })
+    }
+
+    fn delete_queue<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<(), TransportError>> {
+        Box::pin(async move { self.0.ask(|state| state.delete_queue(queue, self.0.id)).map(drop) })
+    }
+
+    fn delete_exchange<'a>(&'a self, exchange: &'a str) -> BoxFuture<'a, Result<(), TransportError>> {
+        Box::pin(async move { self.0.ask(|state| state.delete_exchange(exchange)) })
+    }
+
+    fn usage<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<Usage, TransportError>> {
         Box::pin(async move {
-            let ready = Asking(&self.0).declare(queue, &Arguments::new(), true, false)?.ready;
-            Ok(u64::try_from(ready).unwrap_or(u64::MAX))
+            let declared = Asking(&self.0).declare(queue, &Arguments::new(), true, false)?;
+            let number = |count| u64::try_from(count).unwrap_or(u64::MAX);
+            Ok(Usage { ready: number(declared.ready), consumers: number(declared.consumers) })
         })
     }
 
@@ -176,9 +205,7 @@ impl Asking<'_> {
 
 impl Objects for Asking<'_> {
     async fn exchange(&mut self, exchange: &Exchange, passive: bool) -> Result<(), TransportError> {
-        self.0.check()?;
-        let declared = self.0.shared.with(|state, _| state.declare_exchange(exchange, passive));
-        declared.map_err(|refusal| self.0.refused(&refusal))
+        self.0.ask(|state| state.declare_exchange(exchange, passive))
     }
 
     async fn queue(&mut self, queue: &Queue, passive: bool) -> Result<(), TransportError> {
@@ -190,8 +217,6 @@ impl Objects for Asking<'_> {
     }
 
     async fn bind(&mut self, binding: &Binding) -> Result<(), TransportError> {
-        self.0.check()?;
-        let bound = self.0.shared.with(|state, _| state.bind(binding, self.0.id));
-        bound.map_err(|refusal| self.0.refused(&refusal))
+        self.0.ask(|state| state.bind(binding, self.0.id))
     }
 }

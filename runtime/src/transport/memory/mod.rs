@@ -11,10 +11,7 @@ mod look;
 mod shared;
 #[cfg_attr(
     not(test),
-    allow(
-        dead_code,
-        reason = "the model is whole: it can be unbound, purged and deleted, which the seam does not ask for yet"
-    )
+    allow(dead_code, reason = "the model is whole: messages can be got and purged, which the seam does not ask for")
 )]
 mod state;
 

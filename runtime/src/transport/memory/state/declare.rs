@@ -66,7 +66,7 @@ impl State {
             queue.info()
         });
         let info = info.ok_or_else(|| Refusal::no_queue(&name))?;
-        Ok(QueueDeclared { name, ready: info.ready, consumers: info.consumers })
+        Ok(QueueDeclared { name, ready: info.ready, consumers: info.users })
     }
 
     fn make_queue(&mut self, declaration: &mut QueueDeclaration, now: SystemTime) -> Result<(), Refusal> {

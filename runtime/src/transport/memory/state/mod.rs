@@ -71,6 +71,8 @@ pub(crate) struct QueueInfo {
     /// Those that channels have and did not settle.
     pub(crate) unacked: usize,
     pub(crate) consumers: usize,
+    /// How many consumers a client is told of.
+    pub(crate) users: usize,
 }
 
 /// The broker. Whatever refuses ends a channel or the whole connection: the caller closes it here, too.

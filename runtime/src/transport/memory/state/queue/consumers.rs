@@ -14,6 +14,8 @@ pub(in crate::transport::memory::state) struct Consumers {
     turns: VecDeque<ConsumerId>,
     /// Whether only one is served.
     single_active: bool,
+    /// How many messages those have who are gone and did not settle all.
+    leaving: BTreeMap<ConsumerId, u32>,
 }
 
 #[derive(Debug)]
@@ -29,11 +31,17 @@ struct Member {
 
 impl Consumers {
     pub(super) fn new(single_active: bool) -> Self {
-        Self { members: BTreeMap::new(), order: VecDeque::new(), turns: VecDeque::new(), single_active }
+        let (members, leaving) = (BTreeMap::new(), BTreeMap::new());
+        Self { members, order: VecDeque::new(), turns: VecDeque::new(), single_active, leaving }
     }
 
     pub(in crate::transport::memory::state) fn len(&self) -> usize {
         self.members.len()
+    }
+
+    /// How many are gone and still have messages.
+    pub(super) fn leaving(&self) -> usize {
+        self.leaving.len()
     }
 
     pub(in crate::transport::memory::state) fn is_empty(&self) -> bool {
@@ -55,7 +63,11 @@ impl Consumers {
 
     /// Removes one; what it has stays with its channel. It costs a walk over all consumers, which are few.
     pub(super) fn remove(&mut self, consumer: ConsumerId) {
-        self.members.remove(&consumer);
+        if let Some(member) = self.members.remove(&consumer)
+            && member.room < member.capacity
+        {
+            self.leaving.insert(consumer, member.capacity - member.room);
+        }
         self.order.retain(|other| *other != consumer);
         self.turns.retain(|other| *other != consumer);
     }
@@ -84,7 +96,15 @@ impl Consumers {
 
     /// Notes that a consumer has one message less.
     pub(super) fn give_back(&mut self, consumer: ConsumerId) {
-        let Some(member) = self.members.get_mut(&consumer) else { return };
+        let Some(member) = self.members.get_mut(&consumer) else {
+            if let Some(left) = self.leaving.get_mut(&consumer) {
+                *left -= 1;
+                if *left == 0 {
+                    self.leaving.remove(&consumer);
+                }
+            }
+            return;
+        };
         member.room = member.room.saturating_add(1).min(member.capacity);
         if !member.queued {
             member.queued = true;

@@ -46,6 +46,8 @@ pub(super) struct Queue {
     ready: Ready,
     /// How many messages channels have of it.
     unacked: usize,
+    /// How many of these nobody consumed, but asked for.
+    got: usize,
     mover: Mover,
     /// A quorum queue that was found full: see [`Queue::store`].
     refusing: bool,
@@ -83,6 +85,7 @@ impl Queue {
             scheduled: None,
             ready: Ready::default(),
             unacked: 0,
+            got: 0,
             mover: Mover::default(),
             refusing: false,
             used: now,
@@ -91,7 +94,10 @@ impl Queue {
     }
 
     pub(super) fn info(&self) -> QueueInfo {
-        QueueInfo { ready: self.ready.len(), unacked: self.unacked, consumers: self.consumers.len() }
+        let consumers = self.consumers.len();
+        // Measured, on both lines of RabbitMQ: a classic queue forgets a consumer when it is cancelled.
+        let users = if self.is_quorum() { consumers + self.consumers.leaving() + self.got } else { consumers };
+        QueueInfo { ready: self.ready.len(), unacked: self.unacked, consumers, users }
     }
 
     /// How many dead letters it keeps until others have them.
@@ -190,6 +196,7 @@ impl Queue {
         self.touch(now);
         self.expire(now, flow);
         let held = self.ready.pop()?;
+        self.got += 1;
         let delivery = self.hand_out(held, None, channel, flow);
         self.look_after(Change::Other, now, flow);
         Some(delivery)
@@ -267,8 +274,9 @@ impl Queue {
 
     fn let_go(&mut self, consumer: Option<ConsumerId>) {
         self.unacked = self.unacked.saturating_sub(1);
-        if let Some(consumer) = consumer {
-            self.consumers.give_back(consumer);
+        match consumer {
+            Some(consumer) => self.consumers.give_back(consumer),
+            None => self.got = self.got.saturating_sub(1),
         }
     }
 

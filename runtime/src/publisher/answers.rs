@@ -1,0 +1,130 @@
+//! What the broker says of the messages on their way, and who is told.
+
+use std::sync::atomic::Ordering;
+
+use super::{
+    PublishError, Unrouted,
+    flight::{Answered, InFlight},
+    pipeline::Pipeline,
+    window::event_name,
+};
+use crate::transport::{Backoff, Confirmed, Returned, TransportError};
+
+/// How often a message is sent that the broker will not store, before its caller is told.
+const NACKS: u32 = 6;
+/// How many names are warned of when nobody listens to them.
+const WARNED_NAMES: usize = 1024;
+
+impl Pipeline {
+    /// Takes what the broker says of one message.
+    ///
+    /// # Errors
+    /// It says that the channel is gone.
+    pub(super) fn answered(
+        &mut self,
+        flight: &mut InFlight,
+        number: u64,
+        answer: Answered,
+    ) -> Result<(), TransportError> {
+        let (confirmed, returned) = match answer {
+            Ok(answer) => answer,
+            Err(error) => {
+                match &error {
+                    // It was alone.
+                    TransportError::Refused { code, text } if flight.confirms.is_empty() => {
+                        self.convict(number, *code, text);
+                    }
+                    TransportError::Refused { .. } => self.unanswered.suspect_all(),
+                    _ => {}
+                }
+                return Err(error);
+            }
+        };
+        if let Some(returned) = returned {
+            self.came_back(flight, returned);
+        }
+        match confirmed {
+            Confirmed::Nack => self.nacked(flight, number),
+            Confirmed::Ack if self.unrouted == Unrouted::Fail => {
+                if let Some(job) = self.unanswered.get_mut(number) {
+                    job.looks = None;
+                }
+                flight.confirmed.push(number);
+            }
+            Confirmed::Ack => {
+                if let Some(job) = self.unanswered.remove(number) {
+                    job.confirm();
+                }
+            }
+        }
+        flight.overdue.remove(&number);
+        self.answer_batch_if_complete(flight);
+        Ok(())
+    }
+
+    /// The broker will never take this one, and closed the channel over it.
+    pub(super) fn convict(&mut self, number: u64, code: u16, text: &str) {
+        if let Some(job) = self.unanswered.remove(number) {
+            self.convicted = true;
+            let (event, in_doubt) = (event_name(&job.message), job.in_doubt);
+            job.fail(PublishError::Refused { event, code, text: text.to_owned(), in_doubt });
+        }
+    }
+
+    fn nacked(&mut self, flight: &mut InFlight, number: u64) {
+        let Some(mut job) = self.unanswered.remove(number) else { return };
+        job.nacks += 1;
+        job.looks = None;
+        if job.nacks >= NACKS {
+            let event = event_name(&job.message);
+            let tries = job.nacks;
+            job.fail(PublishError::Nacked { event, tries });
+            return;
+        }
+        let mut backoff = Backoff::default();
+        let wait = (0..job.nacks).map(|_| backoff.next()).last().unwrap_or_default();
+        self.unanswered.keep(number, job);
+        let rest = self.clock.sleep(wait);
+        flight.resting.push(Box::pin(async move {
+            rest.await;
+            number
+        }));
+    }
+
+    fn came_back(&mut self, flight: &mut InFlight, returned: Returned) {
+        self.unrouted_count.fetch_add(1, Ordering::Relaxed);
+        if self.warned.len() < WARNED_NAMES && self.warned.insert(returned.routing_key.clone()) {
+            tracing::warn!(
+                event = returned.routing_key,
+                exchange = returned.exchange,
+                "an event reached no queue: nothing is bound for it; said once for each name"
+            );
+        }
+        if self.unrouted == Unrouted::Fail {
+            flight.returned.insert(returned);
+        }
+    }
+
+    /// Answers once all confirms of the batch are in, and with them all that came back.
+    pub(super) fn answer_batch_if_complete(&mut self, flight: &mut InFlight) {
+        if !flight.is_complete() {
+            return;
+        }
+        for number in flight.confirmed.drain(..) {
+            let Some(job) = self.unanswered.remove(number) else { continue };
+            // Not by the id alone: two events may have been given the same.
+            let as_returned = Returned {
+                message_id: job.message.properties.message_id.clone(),
+                exchange: job.message.exchange.clone(),
+                routing_key: job.message.routing_key.clone(),
+            };
+            if job.mandatory && flight.returned.contains(&as_returned) {
+                let (event, in_doubt) = (event_name(&job.message), job.in_doubt);
+                job.fail(PublishError::Unrouted { event, exchange: as_returned.exchange, in_doubt });
+            } else {
+                job.confirm();
+            }
+        }
+        flight.returned.clear();
+    }
+}
