@@ -2,7 +2,7 @@
 
 use std::{io::ErrorKind, time::Duration};
 
-use rabbitry::{AnyEvent, ConnectionHealth, Service};
+use rabbitry::{AnyEvent, Lifecycle, Service};
 use rabbitry_tests::{
     Books, Proxy, Record, TestBroker, Way, any, eventually, note, numbered, publish_numbers, stop, within,
 };
@@ -212,7 +212,7 @@ async fn a_service_outlives_whatever_the_network_does() {
         });
         // By the heartbeat at the latest.
         eventually("the loss is noticed", || async {
-            matches!(running.health().publishing, ConnectionHealth::Down(_)) && !running.health().is_ready()
+            running.health().publishing.state == Lifecycle::Recovering && !running.health().is_ready()
         })
         .await;
         proxy.heal();
