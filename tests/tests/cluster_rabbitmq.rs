@@ -15,7 +15,7 @@ use std::{
 use rabbitry::{
     AnyEvent, Attempt, HandlerError, PublishError, Publisher, RetryPolicy, Running, Service, Subscription, prelude::*,
 };
-use rabbitry_tests::{Cluster, Node, Record, TestBroker, any, eventually, number, numbered, stop, within};
+use rabbitry_tests::{Cluster, DEADLINE, Node, Record, TestBroker, any, eventually, number, numbered, stop, within};
 use tokio::task::JoinHandle;
 
 /// How many publishers a flow has.
@@ -126,11 +126,37 @@ async fn settle(broker: &TestBroker, mut flow: Flow, handled: &[&Record<u64>], s
     let failed: BTreeSet<u64> = flow.failed.all().into_iter().map(|(number, _)| number).collect();
     let (dead, alive): (BTreeSet<u64>, BTreeSet<u64>) = confirmed.iter().copied().partition(|number| dies(*number));
     let seen = || handled.iter().flat_map(|record| record.all()).collect::<Vec<u64>>();
-    eventually("everything confirmed is handled", || async {
+    let missing = || {
         let seen: BTreeSet<u64> = seen().into_iter().collect();
-        alive.is_subset(&seen)
-    })
-    .await;
+        alive.difference(&seen).copied().collect::<BTreeSet<u64>>()
+    };
+    let since = Instant::now();
+    while !missing().is_empty() {
+        if since.elapsed() > DEADLINE {
+            let queues = broker
+                .list(
+                    "list_queues",
+                    &[
+                        "name",
+                        "messages_ready",
+                        "messages_unacknowledged",
+                        "messages_dlx",
+                        "leader",
+                        "members",
+                        "online",
+                    ],
+                )
+                .await;
+            eprintln!("{}", broker.node().ctl(&["list_vhosts"]).await);
+            if let Ok(x) = std::env::var("HOLD") {
+                tokio::time::sleep(Duration::from_secs(x.parse().unwrap())).await;
+                eprintln!("still missing {:?}", missing());
+            }
+            panic!("confirmed, and neither handled nor dead: {:?}; {queues:?}", missing());
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    println!("all was handled {:?} after the last confirm", since.elapsed());
     // What is dead stays, and is as many by the time that it is counted: the handler is done with all.
     let client = broker.client().await;
     let buried = Record::default();

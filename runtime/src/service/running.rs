@@ -149,7 +149,8 @@ impl Parts {
 fn connection(link: &Link) -> ConnectionHealth {
     let (shown, state) = link.state();
     let last_error = last_error(&shown);
-    let mut health = ConnectionHealth { state: shown.state, since: shown.since, blocked: None, last_error };
+    let node = link.node();
+    let mut health = ConnectionHealth { state: shown.state, since: shown.since, node, blocked: None, last_error };
     match state {
         ConnectionState::Blocked(reason) => health.blocked = Some(reason),
         ConnectionState::Lost(_) if shown.state == Lifecycle::Running => health.state = Lifecycle::Recovering,

@@ -60,6 +60,12 @@ impl Link {
         (self.life.read(), state)
     }
 
+    /// The node that the newest connection leads to, or led to.
+    pub(crate) fn node(&self) -> Option<String> {
+        let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        newest.as_ref().map(|connection| connection.node())
+    }
+
     /// The connection, if it is there just now.
     pub(crate) fn live(&self) -> Option<Arc<dyn Connection>> {
         let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner).clone();

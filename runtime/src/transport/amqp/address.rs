@@ -146,6 +146,10 @@ impl Transport for Address {
                         for Failure { node, error } in failures {
                             tracing::warn!(connection = name, node, %error, "cannot connect to this node of the cluster");
                         }
+                        if self.nodes.len() > 1 {
+                            let node = self::name(node);
+                            tracing::info!(connection = name, node, "connected to this node of the cluster");
+                        }
                         return Ok(Arc::new(connection) as Arc<dyn Connection>);
                     }
                     Err(error) => failures.push(Failure { node: self::name(node), error }),
