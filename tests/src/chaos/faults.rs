@@ -23,6 +23,11 @@ impl Run<'_> {
         }
         match fault.kind {
             Kind::KillConsumer => victim(&mut self.sinks, fault).kill().await,
+            Kind::KillConsumers => {
+                for sink in &mut self.sinks {
+                    sink.kill().await;
+                }
+            }
             Kind::KillProducer => victim(&mut self.sources, fault).kill().await,
             Kind::EndConsumer => self.end_well(fault).await,
             Kind::FreezeConsumer => victim(&mut self.sinks, fault).freeze().await,
@@ -40,6 +45,7 @@ impl Run<'_> {
         self.site.end(fault.kind).await;
         match fault.kind {
             Kind::KillConsumer | Kind::EndConsumer => victim(&mut self.sinks, fault).restart(),
+            Kind::KillConsumers => self.sinks.iter_mut().for_each(Process::restart),
             Kind::KillProducer => {
                 victim(&mut self.sources, fault).restart();
                 let source = fault.victim % SOURCES;
