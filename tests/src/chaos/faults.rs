@@ -18,7 +18,7 @@ const TO_NOBODY: u64 = 5;
 impl Run<'_> {
     /// Begins a fault.
     pub(super) async fn begin(&mut self, fault: &Fault) {
-        if self.site.begin(fault.kind, self.declared).await {
+        if self.site.begin(fault, self.declared).await {
             return;
         }
         match fault.kind {

@@ -17,7 +17,7 @@ pub enum Kind {
     FreezeBroker,
     /// A memory alarm: publishers are held up.
     Alarm,
-    /// An operator closes all connections, twice.
+    /// An operator closes all connections, again and again.
     CloseConnections,
     /// kill -9 of a consumer.
     KillConsumer,
@@ -78,11 +78,8 @@ impl Kind {
             Self::Stall => 500..8000,
             Self::Lose => 2000..6000,
             Self::KillBroker | Self::StopBroker | Self::StopApp | Self::Cut => 0..2000,
-            Self::CloseConnections
-            | Self::KillConsumer
-            | Self::KillConsumers
-            | Self::EndConsumer
-            | Self::KillProducer => 100..1000,
+            Self::CloseConnections => 600..1800,
+            Self::KillConsumer | Self::KillConsumers | Self::EndConsumer | Self::KillProducer => 100..1000,
             Self::DeleteWorkQueue | Self::DeleteLevel | Self::DeleteDeadLetters => 0..1,
         }
     }
@@ -101,7 +98,7 @@ impl fmt::Display for Kind {
             Self::StopApp => "stop the broker's app",
             Self::FreezeBroker => "freeze the broker",
             Self::Alarm => "memory alarm",
-            Self::CloseConnections => "close all connections, twice",
+            Self::CloseConnections => "close all connections",
             Self::KillConsumer => "kill a consumer",
             Self::KillConsumers => "kill all consumers",
             Self::EndConsumer => "end a consumer well",
@@ -160,7 +157,7 @@ pub(crate) fn plan(seed: u64, faults: usize, kinds: &[Kind]) -> Vec<Round> {
             let Some(fault) = faults.next() else { break };
             let meanwhile = faults.collect();
             let at = 0.05 + random.f64() * 0.45;
-            let rush = random.bool() || fault.kind == Kind::Alarm;
+            let rush = random.bool() || matches!(fault.kind, Kind::Alarm | Kind::CloseConnections);
             rounds.push(Round { at, rush, fault, meanwhile });
         }
     }
@@ -173,11 +170,13 @@ fn groups(random: &mut fastrand::Rng, kinds: &[Kind]) -> Vec<Vec<Kind>> {
     // What a process holds that the broker does not, because it takes nothing, goes with the process: this is where an
     // acknowledgement that came too early is a loss.
     guests.push((Kind::Alarm, Kind::KillConsumers));
+    if random.bool() {
+        // And so does what it still works on that was acknowledged by another's tag.
+        guests.push((Kind::CloseConnections, Kind::KillConsumer));
+    }
     let outages: Vec<Kind> = kinds.iter().copied().filter(|kind| kind.is_an_outage()).collect();
-    for guest in [Kind::KillConsumer, Kind::KillProducer] {
-        if let (Some(outage), true) = (random.choice(outages.iter()), random.bool()) {
-            guests.push((*outage, guest));
-        }
+    if let (Some(outage), true) = (random.choice(outages.iter()), random.bool()) {
+        guests.push((*outage, Kind::KillProducer));
     }
     guests.retain(|(host, guest)| kinds.contains(host) && kinds.contains(guest));
     let mut hosts: Vec<Kind> = kinds.to_vec();
@@ -242,12 +241,16 @@ mod tests {
     }
 
     #[test]
-    fn processes_die_alone_and_while_the_broker_is_away() {
+    fn processes_die_alone_and_while_their_connections_go() {
         let rounds: Vec<Round> = (0..20).flat_map(|seed| plan(seed, 50, &Kind::ALL)).collect();
-        for kind in [Kind::KillConsumer, Kind::KillProducer] {
+        let outage = |kind: Kind| kind.is_an_outage();
+        for (kind, host) in [
+            (Kind::KillProducer, &outage as &dyn Fn(Kind) -> bool),
+            (Kind::KillConsumer, &|kind| kind == Kind::CloseConnections),
+        ] {
             assert!(rounds.iter().any(|round| round.fault.kind == kind));
-            let outages = rounds.iter().filter(|round| round.fault.kind.is_an_outage());
-            assert!(outages.flat_map(|round| &round.meanwhile).any(|fault| fault.kind == kind));
+            let mut hosts = rounds.iter().filter(|round| host(round.fault.kind));
+            assert!(hosts.any(|round| round.meanwhile.iter().any(|fault| fault.kind == kind)));
         }
     }
 }
