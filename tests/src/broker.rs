@@ -325,8 +325,9 @@ fn root() -> &'static Path {
 
 pub(crate) async fn script(arguments: &[&str]) -> String {
     let path = root().join("scripts/rabbitmq");
-    let output = Command::new(&path).args(arguments).stdin(Stdio::null()).stderr(Stdio::inherit()).output();
+    let output = Command::new(&path).args(arguments).stdin(Stdio::null()).output();
     let output = output.await.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    assert!(output.status.success(), "scripts/rabbitmq {arguments:?} failed: {}", output.status);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "scripts/rabbitmq {arguments:?} failed: {}\n{said}", output.status);
     String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
 }

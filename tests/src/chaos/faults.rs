@@ -18,11 +18,16 @@ const TO_NOBODY: u64 = 5;
 impl Run<'_> {
     /// Begins a fault.
     pub(super) async fn begin(&mut self, fault: &Fault) {
-        if self.site.begin(fault.kind, self.declared).await {
+        if self.site.begin(fault, self.declared).await {
             return;
         }
         match fault.kind {
             Kind::KillConsumer => victim(&mut self.sinks, fault).kill().await,
+            Kind::KillConsumers => {
+                for sink in &mut self.sinks {
+                    sink.kill().await;
+                }
+            }
             Kind::KillProducer => victim(&mut self.sources, fault).kill().await,
             Kind::EndConsumer => self.end_well(fault).await,
             Kind::FreezeConsumer => victim(&mut self.sinks, fault).freeze().await,
@@ -40,6 +45,7 @@ impl Run<'_> {
         self.site.end(fault.kind).await;
         match fault.kind {
             Kind::KillConsumer | Kind::EndConsumer => victim(&mut self.sinks, fault).restart(),
+            Kind::KillConsumers => self.sinks.iter_mut().for_each(Process::restart),
             Kind::KillProducer => {
                 victim(&mut self.sources, fault).restart();
                 let source = fault.victim % SOURCES;

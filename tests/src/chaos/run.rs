@@ -96,6 +96,9 @@ impl<'a> Run<'a> {
         self.traffic.add(quota);
         let wanted = published + (quota as f64 * round.at) as usize;
         self.journal.until(MOMENT, |said| (said.published >= wanted).then_some(())).await;
+        if round.rush {
+            self.traffic.rush();
+        }
         let at = self.journal.now();
         self.begin(&round.fault).await;
         let until = Instant::now() + round.fault.lasts;
