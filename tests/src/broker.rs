@@ -96,6 +96,12 @@ impl Node {
         script(&[&["ctl", &self.name], arguments].concat()).await
     }
 
+    /// What a program of RabbitMQ's prints, if it ends well with these arguments.
+    pub(crate) async fn asked(&self, program: &str, arguments: &[&str]) -> Option<String> {
+        let output = run(&[&["tool", &self.name, program], arguments].concat()).await;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+
     /// Runs another program of RabbitMQ's with these arguments and returns what it prints.
     pub async fn tool(&self, program: &str, arguments: &[&str]) -> String {
         script(&[&["tool", &self.name, program], arguments].concat()).await
@@ -324,10 +330,14 @@ fn root() -> &'static Path {
 }
 
 pub(crate) async fn script(arguments: &[&str]) -> String {
-    let path = root().join("scripts/rabbitmq");
-    let output = Command::new(&path).args(arguments).stdin(Stdio::null()).output();
-    let output = output.await.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let output = run(arguments).await;
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "scripts/rabbitmq {arguments:?} failed: {}\n{said}", output.status);
     String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+}
+
+async fn run(arguments: &[&str]) -> std::process::Output {
+    let path = root().join("scripts/rabbitmq");
+    let output = Command::new(&path).args(arguments).stdin(Stdio::null()).output();
+    output.await.unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }

@@ -1,17 +1,38 @@
 //! A cluster of three private RabbitMQ nodes, whose members can be killed, restarted and cut off one by one.
 
-use std::sync::OnceLock;
+use std::{
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
 
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::{
-    Node, TestBroker,
+    DEADLINE, Node, TestBroker,
     broker::{line, script},
     eventually,
 };
 
 /// What makes a cluster notice a lost member soon: RabbitMQ's own default is a minute.
 const SOON: &str = "net_ticktime = 4";
+
+/// Whether the nodes are in sync, or which of them are not: lost by the others without its knowledge, or not running.
+const QUESTION: &str = "
+    Nodes = [NODES],
+    Partitions = fun(Node) -> rpc:call(Node, rabbit_node_monitor, partitions, []) end,
+    Down = [Node || Node <- Nodes, rpc:call(Node, rabbit, is_running, []) =/= true],
+    Lost = [Node || Node <- Nodes, Others <- [Partitions(Node)], is_list(Others), length(Others) > 1],
+    case {Lost, Down} of
+        {[_ | _], _} -> {lost, Lost};
+        {[], [_ | _]} -> {down, Down};
+        {[], []} ->
+            case {[Node || Node <- Nodes, Partitions(Node) =/= []], rabbit_quorum_queue:list_with_minimum_quorum()} of
+                {[], []} -> in_sync;
+                _ -> not_yet
+            end
+    end.";
+/// How long a member may be down that comes back by itself.
+const STUCK: Duration = Duration::from_secs(30);
 
 /// A cluster of three nodes, that ends with this process at the latest. The minority of a partition pauses, as it should in
 /// every cluster of three.
@@ -122,10 +143,40 @@ impl Cluster {
     }
 
     /// Waits until all members run and every quorum queue has all of its members.
+    ///
+    /// What does not come back by itself is restarted, as an operator has to. A member that stood still, or that was cut off
+    /// for just as long as it takes to notice, is lost by the others and knows nothing of it, so it doesn't pause. And one of
+    /// 3.10 that has paused may hang when it comes back, on a lock of Erlang's.
     pub async fn in_sync(&self) {
-        self.member(0).ctl(&["await_online_nodes", "3", "--timeout", "90"]).await;
-        for member in &self.members {
-            member.tool("rabbitmq-upgrade", &["await_online_quorum_plus_one", "--timeout", "90"]).await;
+        let names: Vec<String> = self.members.iter().map(|member| format!("'rabbitry@{}'", member.host())).collect();
+        let question = QUESTION.replace("NODES", &names.join(", "));
+        let (since, mut down) = (Instant::now(), Instant::now());
+        loop {
+            // Any of them may be the one that is down.
+            let mut answer = None;
+            for member in &self.members {
+                answer = member.asked("rabbitmqctl", &["-q", "eval", &question]).await;
+                if answer.is_some() {
+                    break;
+                }
+            }
+            let answer = answer.unwrap_or_default();
+            if answer == "in_sync" {
+                return;
+            }
+            assert!(since.elapsed() < DEADLINE * 2, "{} does not get in sync: {answer}", self.name);
+            if !answer.starts_with("{down") {
+                down = Instant::now();
+            }
+            if answer.starts_with("{lost") || down.elapsed() > STUCK {
+                let named = |member: &&Node| answer.contains(&format!("@{}'", member.host()));
+                let stuck: Vec<&Node> = self.members.iter().filter(named).collect();
+                let names: Vec<&str> = stuck.iter().map(|member| member.name()).collect();
+                println!("restarting {}, since the cluster does not get in sync: {answer}", names.join(", "));
+                futures_util::future::join_all(stuck.iter().map(|member| member.stop())).await;
+                futures_util::future::join_all(stuck.iter().map(|member| member.restart())).await;
+                down = Instant::now();
+            }
         }
     }
 

@@ -201,8 +201,7 @@ async fn nodes_that_restart_in_turn_lose_nothing() {
     let running = start(shop(&handled).publish_timeout("2m"), broker.url()).await;
     let flow = Flow::of(&[&running]);
     for member in cluster.members() {
-        // As a rolling upgrade does.
-        cluster.in_sync().await;
+        // As a rolling upgrade does, with all nodes in sync before each.
         member.tool("rabbitmq-upgrade", &["drain"]).await;
         let back = progress("one is drained", &handled).await;
         assert!(back < BACK, "{back:?}");
@@ -242,9 +241,9 @@ async fn a_member_that_is_cut_off_confirms_nothing_that_is_lost() {
     eventually("the minority pauses", || async { is_down(&alone) }).await;
     assert_eq!(alone.health().publishing.node, Some(format!("{}:5672", first.host())));
     cluster.heal().await;
+    cluster.in_sync().await;
     eventually("it is healed", || async { alone.health().is_ready() }).await;
     both("it is healed").await;
-    cluster.in_sync().await;
 
     // One of the nodes that the second service may use is cut off; the first service is with the majority.
     let failed = flow.failed.len();

@@ -62,7 +62,7 @@ impl Run<'_> {
     fn befallen(&self, fault: &Fault) -> impl Iterator<Item = &Proxy> {
         let one = fault.victim % (self.proxies.len() + 1);
         let all = one == self.proxies.len();
-        self.proxies.iter().enumerate().filter(move |(number, _)| all || *number == one).map(|(_, proxy)| proxy)
+        self.proxies.iter().enumerate().filter(move |(number, _)| all || *number == one).flat_map(|(_, own)| own)
     }
 
     /// A consumer that is told to end while all is well gives back nothing and says so by its status.

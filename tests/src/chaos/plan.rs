@@ -15,6 +15,14 @@ pub enum Kind {
     StopApp,
     /// The broker stands still, past the heartbeat.
     FreezeBroker,
+    /// kill -9 of the node that leads a queue.
+    KillLeader,
+    /// A node of a cluster is drained, stopped and started: one after the other, as a rolling upgrade does.
+    RestartMember,
+    /// kill -9 of two nodes of three.
+    KillMajority,
+    /// A node of a cluster loses the others without a word, and they lose it.
+    CutOff,
     /// A memory alarm: publishers are held up.
     Alarm,
     /// An operator closes all connections, again and again.
@@ -68,6 +76,30 @@ impl Kind {
         Self::Lose,
     ];
 
+    /// Those that a cluster of three can have. Where a kind is about the broker, it befalls one of its nodes.
+    pub const CLUSTER: [Self; 20] = [
+        Self::KillLeader,
+        Self::RestartMember,
+        Self::KillMajority,
+        Self::CutOff,
+        Self::StopApp,
+        Self::FreezeBroker,
+        Self::Alarm,
+        Self::CloseConnections,
+        Self::KillConsumer,
+        Self::KillConsumers,
+        Self::EndConsumer,
+        Self::FreezeConsumer,
+        Self::KillProducer,
+        Self::FreezeProducer,
+        Self::DeleteWorkQueue,
+        Self::DeleteLevel,
+        Self::DeleteDeadLetters,
+        Self::Cut,
+        Self::Stall,
+        Self::Lose,
+    ];
+
     /// How long it lasts, in milliseconds.
     fn lasts(self) -> Range<u64> {
         match self {
@@ -77,7 +109,11 @@ impl Kind {
             // Some of it is over before anybody notices.
             Self::Stall => 500..8000,
             Self::Lose => 2000..6000,
+            // It is noticed after 4 to 6 s; some of it is over before.
+            Self::CutOff => 1000..12_000,
+            Self::KillMajority => 1000..6000,
             Self::KillBroker | Self::StopBroker | Self::StopApp | Self::Cut => 0..2000,
+            Self::KillLeader | Self::RestartMember => 0..2000,
             Self::CloseConnections => 600..1800,
             Self::KillConsumer | Self::KillConsumers | Self::EndConsumer | Self::KillProducer => 100..1000,
             Self::DeleteWorkQueue | Self::DeleteLevel | Self::DeleteDeadLetters => 0..1,
@@ -86,7 +122,7 @@ impl Kind {
 
     /// Whether the way to the broker is closed while it lasts, for all.
     fn is_an_outage(self) -> bool {
-        matches!(self, Self::KillBroker | Self::StopBroker | Self::StopApp | Self::FreezeBroker)
+        matches!(self, Self::KillBroker | Self::StopBroker | Self::StopApp | Self::FreezeBroker | Self::KillMajority)
     }
 }
 
@@ -97,6 +133,10 @@ impl fmt::Display for Kind {
             Self::StopBroker => "stop the broker",
             Self::StopApp => "stop the broker's app",
             Self::FreezeBroker => "freeze the broker",
+            Self::KillLeader => "kill a leader's node",
+            Self::RestartMember => "restart a node, in turn",
+            Self::KillMajority => "kill two nodes of three",
+            Self::CutOff => "cut a node off",
             Self::Alarm => "memory alarm",
             Self::CloseConnections => "close all connections",
             Self::KillConsumer => "kill a consumer",
@@ -224,6 +264,8 @@ mod tests {
             let many = counts(&plan(seed, 50, &Kind::ALL));
             assert_eq!(many.values().sum::<usize>(), 50);
             assert!(many.values().all(|count| (2..=3).contains(count)), "{seed}: {many:?}");
+            let each = counts(&plan(seed, Kind::CLUSTER.len(), &Kind::CLUSTER));
+            assert!(Kind::CLUSTER.iter().all(|kind| each.get(kind) == Some(&1)), "{seed}: {each:?}");
         }
     }
 
