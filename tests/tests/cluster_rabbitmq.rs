@@ -13,9 +13,13 @@ use std::{
 };
 
 use rabbitry::{
-    AnyEvent, Attempt, HandlerError, PublishError, Publisher, RetryPolicy, Running, Service, Subscription, prelude::*,
+    AnyEvent, Attempt, HandlerError, PublishError, Publisher, QueueType, RetryPolicy, Running, Service, Subscription,
+    prelude::*,
 };
-use rabbitry_tests::{Cluster, DEADLINE, Node, Record, TestBroker, any, eventually, number, numbered, stop, within};
+use rabbitry_tests::{
+    Client, Cluster, DEADLINE, Node, Record, TestBroker, any, eventually, note, number, numbered, publish_numbers,
+    stop, within,
+};
 use tokio::task::JoinHandle;
 
 /// How many publishers a flow has.
@@ -315,4 +319,70 @@ async fn without_a_majority_nothing_is_confirmed_and_all_goes_on_after() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_goes_on_without_a_majority_confirms_nothing_either() {
     without_a_majority(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_classic_queue_whose_node_is_away_holds_up_nothing_else() {
+    let cluster = Cluster::whole().await;
+    let broker = cluster.broker().await;
+    let [first, second, home] = cluster.members() else { panic!("a cluster of three") };
+    // It lives on the node that it is declared by.
+    let client = Client::connect(&broker.url_by(&[home])).await;
+    client.declare_queue_with("in", &[]).await;
+    client.close().await;
+    let (handled, legacy) = (Record::default(), Record::default());
+    let both = || {
+        let taken = Subscription::to("order").name("legacy").queue("in").queue_type(QueueType::Existing);
+        shop(&handled).subscription(taken.handler(note(&legacy)))
+    };
+    let url = broker.url_by(&[first, second]);
+    let running = start(both(), url.clone()).await;
+    publish_numbers(&any(&running), "order", 0..5).await;
+    legacy.wait_for_all(0..5).await;
+
+    home.kill().await;
+    broker.close_connections().await;
+    let away = |running: &Running| {
+        let subscriptions = running.health().subscriptions;
+        let consuming = |queue: &str| subscriptions.iter().any(|other| other.queue == queue && other.consuming);
+        consuming(WORK) && !consuming("in")
+    };
+    eventually("only the classic queue is away", || async { away(&running) }).await;
+    // What is published now is for the other one: 3.10 leaves the classic queue out, 4.0 says no for it.
+    let published = any(&running).publish(numbered("order", 6)).await;
+    assert!(matches!(published, Ok(_) | Err(PublishError::Nacked { .. })), "{published:?}");
+    handled.wait_for_all(6..7).await;
+    // That it is away is no refusal.
+    let mut starting = tokio::spawn(both().broker(url).start());
+    let early = tokio::time::timeout(Duration::from_secs(2), &mut starting).await;
+    assert!(early.is_err(), "{early:?}");
+
+    cluster.restart(&[home]).await;
+    eventually("all are back", || async { running.health().is_ready() }).await;
+    let second = within("starting", starting).await.unwrap().expect("it starts once the queue is back");
+    publish_numbers(&any(&running), "order", 10..15).await;
+    legacy.wait_for_all(10..15).await;
+    stop(second).await;
+    stop(running).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_url_may_name_nodes_that_are_away() {
+    let broker = TestBroker::new().await;
+    let url = broker.url();
+    let node = url.split(['@', '/']).nth(3).unwrap().to_owned();
+    // Nobody listens on the first port. One of the two connections begins with it.
+    let seen = Record::default();
+    let service = || Service::new("echo").publishes::<AnyEvent>().subscribe("order", note(&seen));
+    let running = start(service(), url.replace(&node, &format!("127.0.0.1:1,{node}"))).await;
+    let health = running.health();
+    assert_eq!((health.publishing.node, health.consuming.unwrap().node), (Some(node.clone()), Some(node.clone())));
+    publish_numbers(&any(&running), "order", 0..3).await;
+    seen.wait_for(3).await;
+    stop(running).await;
+    // What the node that is there refuses is refused.
+    let wrong = url.replace("guest:guest", "guest:wrong").replace(&node, &format!("{node},127.0.0.1:1"));
+    let error = within("a refusal", service().broker(wrong).start()).await.unwrap_err().to_string();
+    assert!(error.contains("403") && error.contains(&format!("(said {node})")), "{error}");
+    assert!(error.contains(&format!("amqp://guest:***@{node},127.0.0.1:1/")), "{error}");
 }

@@ -119,12 +119,12 @@ impl Link {
                 Ok(connection) => {
                     match self.declare_again(&*connection).await {
                         Ok(()) => {}
-                        Err(lost @ TransportError::Lost { .. }) => {
+                        Err(lost @ TransportError::Lost { .. }) if !connection.is_open() => {
                             connection.close().await;
                             self.wait(&mut backoff, &lost).await;
                             continue;
                         }
-                        // What differs from the plan has worked so far.
+                        // What differs from the plan has worked so far, and what is away for now is no reason to do nothing.
                         Err(error) => tracing::error!(
                             connection = self.name,
                             %error,
