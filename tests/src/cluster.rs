@@ -26,9 +26,10 @@ const QUESTION: &str = "
         {[_ | _], _} -> {lost, Lost};
         {[], [_ | _]} -> {down, Down};
         {[], []} ->
-            case {[Node || Node <- Nodes, Partitions(Node) =/= []], rabbit_quorum_queue:list_with_minimum_quorum()} of
+            case {[{Node, Partitions(Node)} || Node <- Nodes, Partitions(Node) =/= []],
+                  [element(4, amqqueue:get_name(Queue)) || Queue <- rabbit_quorum_queue:list_with_minimum_quorum()]} of
                 {[], []} -> in_sync;
-                _ -> not_yet
+                {Split, Behind} -> {not_yet, Split, Behind}
             end
     end.";
 /// How long a member may be down that comes back by itself.

@@ -127,9 +127,9 @@ impl BuiltService {
         let (service, broker) = (self.name.clone(), self.transport.address());
         match error {
             TransportError::Refused { code, text } => CompareError::Refused { service, broker, code, text },
-            TransportError::Lost { reason } | TransportError::Unwritable { text: reason } => {
-                CompareError::Lost { service, broker, reason }
-            }
+            TransportError::Lost { reason }
+            | TransportError::Away { reason }
+            | TransportError::Unwritable { text: reason } => CompareError::Lost { service, broker, reason },
         }
     }
 }

@@ -98,7 +98,9 @@ impl Link {
                     self.life.enter(Lifecycle::Running);
                     return Ok(());
                 }
-                Err(lost @ TransportError::Lost { .. }) => self.wait(&mut backoff, &lost).await,
+                Err(passes @ (TransportError::Lost { .. } | TransportError::Away { .. })) => {
+                    self.wait(&mut backoff, &passes).await;
+                }
                 Err(refused) => return Err(refused),
             }
         }
@@ -119,12 +121,12 @@ impl Link {
                 Ok(connection) => {
                     match self.declare_again(&*connection).await {
                         Ok(()) => {}
-                        Err(lost @ TransportError::Lost { .. }) if !connection.is_open() => {
+                        Err(lost @ TransportError::Lost { .. }) => {
                             connection.close().await;
                             self.wait(&mut backoff, &lost).await;
                             continue;
                         }
-                        // What differs from the plan has worked so far, and what is away for now is no reason to do nothing.
+                        // What differs from the plan has worked so far, and what is away for now comes back.
                         Err(error) => tracing::error!(
                             connection = self.name,
                             %error,

@@ -97,9 +97,14 @@ impl Run<'_> {
             self.site.broker().close_connections().await;
         }
         client.close().await;
-        let client = self.site.broker().client().await;
-        eventually(format!("{queue} is declared again"), || async { client.count(&queue).await.is_some() }).await;
-        client.close().await;
+        eventually(format!("{queue} is declared again"), || async {
+            // Each time another one: a no may cost lapin its connection.
+            let client = self.site.broker().client().await;
+            let count = client.count(&queue).await;
+            client.close().await;
+            count.is_some()
+        })
+        .await;
         self.declared = Instant::now();
     }
 }

@@ -90,23 +90,18 @@ impl Members {
 
     /// Ends it: the cluster is whole again.
     pub(super) async fn end(&self, kind: Kind) {
-        let befallen = std::mem::take(&mut *self.lock());
-        match kind {
-            Kind::KillLeader | Kind::RestartMember | Kind::KillMajority => {
-                self.cluster.restart(&befallen.iter().collect::<Vec<_>>()).await;
+        let befallen = self.lock().clone();
+        let nodes: Vec<&Node> = befallen.iter().collect();
+        match (kind, nodes.as_slice()) {
+            (Kind::KillLeader | Kind::RestartMember | Kind::KillMajority, nodes) => {
+                return self.cluster.restart(nodes).await;
             }
-            Kind::CutOff | Kind::StopApp | Kind::FreezeBroker => {
-                for node in &befallen {
-                    match kind {
-                        Kind::CutOff => self.cluster.heal().await,
-                        Kind::StopApp => _ = node.ctl(&["-q", "start_app"]).await,
-                        _ => node.thaw().await,
-                    }
-                }
-                self.cluster.in_sync().await;
-            }
-            _ => {}
+            (Kind::CutOff, _) => self.cluster.heal().await,
+            (Kind::StopApp, [node, ..]) => _ = node.ctl(&["-q", "start_app"]).await,
+            (Kind::FreezeBroker, [node, ..]) => node.thaw().await,
+            _ => return,
         }
+        self.cluster.in_sync().await;
     }
 
     fn member(&self, victim: usize) -> &Node {

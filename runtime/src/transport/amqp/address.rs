@@ -178,7 +178,7 @@ fn none_of(mut failures: Vec<Failure>) -> TransportError {
         TransportError::Refused { code, text } => {
             Some(TransportError::Refused { code: *code, text: format!("{text} (said {node})") })
         }
-        TransportError::Lost { .. } | TransportError::Unwritable { .. } => None,
+        _ => None,
     });
     refused.unwrap_or_else(|| {
         let all: Vec<String> = failures.iter().map(|Failure { node, error }| format!("{node}: {error}")).collect();

@@ -76,7 +76,20 @@ impl Connection {
     }
 
     pub(super) async fn channel(&self) -> Result<lapin::Channel, TransportError> {
-        answered(&self.clock, "opening a channel", self.inner.create_channel()).await
+        tokio::select! {
+            biased;
+            channel = answered(&self.clock, "opening a channel", self.inner.create_channel()) => channel,
+            // Asked for in the very moment of a loss, it would never come.
+            () = super::super::Connection::lost(self) => Err(TransportError::lost(self.reason())),
+        }
+    }
+
+    /// Why it is lost.
+    fn reason(&self) -> String {
+        match &*self.state.borrow() {
+            ConnectionState::Lost(reason) => reason.clone(),
+            ConnectionState::Open | ConnectionState::Blocked(_) => "the connection was closed".to_owned(),
+        }
     }
 
     pub(super) fn clock(&self) -> &Arc<dyn Clock> {
