@@ -7,7 +7,7 @@ use tokio::process::Command;
 use crate::{Client, within};
 
 /// A RabbitMQ node of ours, that ends with this process at the latest.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
     name: String,
     url: String,
@@ -17,14 +17,12 @@ pub struct Node {
 impl Node {
     /// The node that tests share who do it no harm: 3.10, or 4.0 with `RABBITMQ=4`.
     pub async fn shared() -> Self {
-        let name = if is_4() { "tests-4" } else { "tests-3" };
-        Self::start(name, &[]).await
+        Self::start(&format!("tests-{}", line()), &[]).await
     }
 
     /// A node for one test, that it may kill, freeze or configure with lines of `rabbitmq.conf`.
     pub async fn private(test: &str, settings: &[&str]) -> Self {
-        let line = if is_4() { "4" } else { "3" };
-        Self::start(&format!("tests-{line}-{}", test.replace('_', "-")), settings).await
+        Self::start(&format!("tests-{}-{}", line(), test.replace('_', "-")), settings).await
     }
 
     async fn start(name: &str, settings: &[&str]) -> Self {
@@ -37,6 +35,29 @@ impl Node {
         assert!(url.starts_with("amqp://"), "scripts/rabbitmq start printed no URL but `{url}`");
         let management = script(&["management", name]).await;
         Self { name: name.to_owned(), url, management }
+    }
+
+    /// One that there is.
+    pub(crate) async fn named(name: String) -> Self {
+        let (url, management) = (script(&["url", &name]).await, script(&["management", &name]).await);
+        Self { name, url, management }
+    }
+
+    /// Its name, as `scripts/rabbitmq` knows it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The address that it listens on.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.authority().split(':').next().unwrap_or_default()
+    }
+
+    /// Its address and port.
+    fn authority(&self) -> &str {
+        self.url.trim_start_matches("amqp://guest:guest@").trim_end_matches("/%2f")
     }
 
     /// Starts it again, with its data, after [`kill`](Self::kill) or [`stop`](Self::stop).
@@ -75,6 +96,17 @@ impl Node {
         script(&[&["ctl", &self.name], arguments].concat()).await
     }
 
+    /// What a program of RabbitMQ's prints, if it ends well with these arguments.
+    pub(crate) async fn asked(&self, program: &str, arguments: &[&str]) -> Option<String> {
+        let output = run(&[&["tool", &self.name, program], arguments].concat()).await;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+
+    /// Runs another program of RabbitMQ's with these arguments and returns what it prints.
+    pub async fn tool(&self, program: &str, arguments: &[&str]) -> String {
+        script(&[&["tool", &self.name, program], arguments].concat()).await
+    }
+
     /// What it has written to its log so far.
     ///
     /// # Panics
@@ -107,6 +139,8 @@ impl Node {
 pub struct TestBroker {
     node: Node,
     vhost: String,
+    /// The addresses and ports of all nodes that lead to it.
+    hosts: String,
 }
 
 impl TestBroker {
@@ -118,7 +152,8 @@ impl TestBroker {
 
     /// One on this node.
     pub async fn on(node: &Node) -> Self {
-        let broker = Self { node: node.clone(), vhost: format!("test-{}", uuid::Uuid::now_v7()) };
+        let (vhost, hosts) = (format!("test-{}", uuid::Uuid::now_v7()), node.authority().to_owned());
+        let broker = Self { node: node.clone(), vhost, hosts };
         let (vhost, permissions) = (broker.api("vhosts", ""), broker.api("permissions", "/guest"));
         within(
             "making a virtual host",
@@ -129,6 +164,12 @@ impl TestBroker {
         )
         .await;
         broker
+    }
+
+    /// The same, reached by all of these nodes of its cluster.
+    pub(crate) fn of(mut self, members: &[Node]) -> Self {
+        self.hosts = members.iter().map(Node::authority).collect::<Vec<_>>().join(",");
+        self
     }
 
     /// The node that it is on.
@@ -152,8 +193,14 @@ impl TestBroker {
     /// The same for another user, whose password is the name.
     #[must_use]
     pub fn url_of(&self, user: &str) -> String {
-        let host = self.node.url.trim_start_matches("amqp://guest:guest@").trim_end_matches("%2f");
-        format!("amqp://{user}:{user}@{host}{}", self.vhost)
+        format!("amqp://{user}:{user}@{}/{}", self.hosts, self.vhost)
+    }
+
+    /// Its URL that leads to these nodes of its cluster alone.
+    #[must_use]
+    pub fn url_by(&self, nodes: &[&Node]) -> String {
+        let hosts: Vec<&str> = nodes.iter().map(|node| node.authority()).collect();
+        format!("amqp://guest:guest@{}/{}", hosts.join(","), self.vhost)
     }
 
     /// Makes a user with these permissions here, whose password is the name.
@@ -205,7 +252,7 @@ impl TestBroker {
 
     /// A plain AMQP client.
     pub async fn client(&self) -> Client {
-        Client::connect(&self.url()).await
+        Client::connect(&self.url_by(&[&self.node])).await
     }
 
     /// Closes every connection to this virtual host, as an operator does. Returns once they are told.
@@ -272,15 +319,25 @@ pub fn is_4() -> bool {
     std::env::var("RABBITMQ").is_ok_and(|line| line.starts_with('4'))
 }
 
+/// The line of RabbitMQ that the tests run on, as names have it.
+pub(crate) fn line() -> &'static str {
+    if is_4() { "4" } else { "3" }
+}
+
 /// The project's folder.
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests lie in a folder of the project")
 }
 
-async fn script(arguments: &[&str]) -> String {
-    let path = root().join("scripts/rabbitmq");
-    let output = Command::new(&path).args(arguments).stdin(Stdio::null()).stderr(Stdio::inherit()).output();
-    let output = output.await.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    assert!(output.status.success(), "scripts/rabbitmq {arguments:?} failed: {}", output.status);
+pub(crate) async fn script(arguments: &[&str]) -> String {
+    let output = run(arguments).await;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "scripts/rabbitmq {arguments:?} failed: {}\n{said}", output.status);
     String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+}
+
+async fn run(arguments: &[&str]) -> std::process::Output {
+    let path = root().join("scripts/rabbitmq");
+    let output = Command::new(&path).args(arguments).stdin(Stdio::null()).output();
+    output.await.unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }

@@ -103,6 +103,13 @@ impl Proxy {
         url.replacen(host(url), &self.address.to_string(), 1)
     }
 
+    /// A URL by way of several proxies, which lead to the nodes of a cluster.
+    #[must_use]
+    pub fn url_by(proxies: &[Self], url: &str) -> String {
+        let hosts: Vec<String> = proxies.iter().map(|proxy| proxy.address.to_string()).collect();
+        url.replacen(host(url), &hosts.join(","), 1)
+    }
+
     /// Resets all connections, on both sides, and every new one until it heals.
     pub fn cut(&self) {
         self.network.send_modify(|network| {

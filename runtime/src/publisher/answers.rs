@@ -73,6 +73,7 @@ impl Pipeline {
 
     fn nacked(&mut self, flight: &mut InFlight, number: u64) {
         let Some(mut job) = self.unanswered.remove(number) else { return };
+        self.refusals.refused(self.clock.now());
         job.nacks += 1;
         job.looks = None;
         if job.nacks >= NACKS {

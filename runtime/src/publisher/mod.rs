@@ -6,6 +6,7 @@ mod flight;
 mod obstacle;
 mod pipeline;
 mod publication;
+mod refusals;
 mod stage;
 mod unanswered;
 mod window;

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Outgoing, PublishError, Unrouted,
     flight::InFlight,
+    refusals::Refusals,
     unanswered::Unanswered,
     window::{Jobs, event_name},
 };
@@ -50,6 +51,8 @@ pub(crate) struct Pipeline {
     drained: bool,
     /// Whether the channel was lost over a message that was alone on it.
     pub(super) convicted: bool,
+    /// Whether the channel refuses what another might not.
+    pub(super) refusals: Refusals,
     /// The names that were warned of.
     pub(super) warned: HashSet<String>,
 }
@@ -75,6 +78,7 @@ impl Pipeline {
             unanswered: Unanswered::default(),
             drained: false,
             convicted: false,
+            refusals: Refusals::new(outgoing.window.clock.now()),
             warned: HashSet::new(),
         }
     }
@@ -144,6 +148,7 @@ impl Pipeline {
         backoff: &mut Backoff,
     ) -> Result<(), TransportError> {
         self.jobs.task.standing.well();
+        self.refusals.begin(self.clock.now());
         let suspects = self.unanswered.begin();
         let mut flight = InFlight::default();
         let mut lost = connection.lost();
@@ -152,8 +157,11 @@ impl Pipeline {
         let patience = self.patience;
         let mut look = self.clock.sleep(patience);
         loop {
+            if self.refusals.is_stale() && flight.is_complete() {
+                return Err(given_up(channel).await);
+            }
             // What rests is no part of the batch: it goes with the next.
-            let barrier = self.unrouted == Unrouted::Fail && !flight.is_complete();
+            let barrier = self.refusals.is_stale() || (self.unrouted == Unrouted::Fail && !flight.is_complete());
             let blocked = (barrier || self.unanswered.has_more()) && is_blocked(connection);
             // What is not even written to a blocked connection can still be withdrawn.
             if !barrier && !blocked && self.unanswered.has_more() {
@@ -301,6 +309,15 @@ impl Pipeline {
             }
         }
     }
+}
+
+/// Closes a channel by which the broker refuses what it might not refuse by another.
+async fn given_up(channel: Box<dyn PublishChannel>) -> TransportError {
+    // It is left in any case.
+    _ = channel.close().await;
+    TransportError::lost(
+        "the broker goes on refusing events by this channel: a queue is full, or has another leader that only a new channel finds",
+    )
 }
 
 fn is_blocked(connection: &dyn Connection) -> bool {

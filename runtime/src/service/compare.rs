@@ -144,9 +144,9 @@ impl Site {
         let (service, broker) = (self.service.clone(), self.transport.address());
         match error {
             TransportError::Refused { code, text } => CompareError::Refused { service, broker, code, text },
-            TransportError::Lost { reason } | TransportError::Unwritable { text: reason } => {
-                CompareError::Lost { service, broker, reason }
-            }
+            TransportError::Lost { reason }
+            | TransportError::Away { reason }
+            | TransportError::Unwritable { text: reason } => CompareError::Lost { service, broker, reason },
         }
     }
 }

@@ -174,9 +174,9 @@ impl StartError {
         let (service, broker) = (service.to_owned(), broker.to_string());
         match error {
             TransportError::Refused { code, text } => Self::Refused { service, broker, code, text },
-            TransportError::Lost { reason } | TransportError::Unwritable { text: reason } => {
-                Self::Lost { service, broker, reason }
-            }
+            TransportError::Lost { reason }
+            | TransportError::Away { reason }
+            | TransportError::Unwritable { text: reason } => Self::Lost { service, broker, reason },
         }
     }
 }

@@ -56,7 +56,7 @@ pub struct ConnectionHealth {
     pub state: Lifecycle,
     /// Since when.
     pub since: SystemTime,
-    /// The node that it leads to, while it works: host and port, without a password.
+    /// The node of the broker that it leads to, or led to last, as the URL has it: `host:port`. `None` before there was any.
     pub node: Option<String>,
     /// Why the broker takes nothing from it at the moment: a memory or disk alarm.
     pub blocked: Option<String>,

@@ -157,7 +157,7 @@ fn connection(link: &Link) -> ConnectionHealth {
         Some(ConnectionState::Lost(_)) | None if state == Lifecycle::Running => state = Lifecycle::Recovering,
         Some(ConnectionState::Lost(_) | ConnectionState::Open) | None => {}
     }
-    let node = newest.filter(|_| state == Lifecycle::Running).map(|connection| connection.node());
+    let node = newest.map(|connection| connection.node());
     ConnectionHealth { state, since: shown.since, node, blocked, last_error }
 }
 

@@ -33,11 +33,15 @@ pub(super) async fn declare(
     if mode == TopologyMode::Assume {
         return Ok(());
     }
-    // What is refused is no reason to leave out the rest: a queue may be gone, too.
-    let mut refused = None;
+    // What is refused or away is no reason to leave out the rest: a queue may be gone, too.
+    let (mut refused, mut away) = (None, None);
     let mut note = |answer: Result<(), TransportError>| match answer {
         // Some refusals end the connection.
         Err(lost @ TransportError::Lost { .. }) => Err(refused.take().unwrap_or(lost)),
+        Err(error @ TransportError::Away { .. }) => {
+            away.get_or_insert(error);
+            Ok(())
+        }
         Err(error) => {
             refused.get_or_insert(error);
             Ok(())
@@ -59,7 +63,7 @@ pub(super) async fn declare(
             note(bind(objects, binding).await)?;
         }
     }
-    refused.map_or(Ok(()), Err)
+    refused.or(away).map_or(Ok(()), Err)
 }
 
 /// See [`Connection::declare_exclusive`](super::Connection::declare_exclusive).
@@ -154,6 +158,85 @@ fn explained(
             };
             TransportError::Refused { code, text: format!("{what}: {text} — {cure}") }
         }
+        TransportError::Away { reason } => TransportError::Away { reason: format!("{what}: {reason}") },
         other => other,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    /// Answers as it is told for some names, and notes what it was asked for.
+    #[derive(Default)]
+    struct Told {
+        answers: Vec<(&'static str, TransportError)>,
+        asked: Vec<String>,
+    }
+
+    impl Told {
+        fn answer(&mut self, name: &str) -> Result<(), TransportError> {
+            self.asked.push(name.to_owned());
+            let answer = self.answers.iter().find(|(of, _)| *of == name);
+            answer.map_or(Ok(()), |(_, error)| Err(error.clone()))
+        }
+    }
+
+    impl Objects for Told {
+        async fn exchange(&mut self, exchange: &Exchange, _: bool) -> Result<(), TransportError> {
+            self.answer(&exchange.name)
+        }
+
+        async fn queue(&mut self, queue: &Queue, _: bool) -> Result<(), TransportError> {
+            self.answer(&queue.name)
+        }
+
+        async fn own_queue(&mut self, _: &Arguments) -> Result<String, TransportError> {
+            Ok("own".to_owned())
+        }
+
+        async fn bind(&mut self, binding: &Binding) -> Result<(), TransportError> {
+            self.answer(&format!("to {}", binding.destination.name()))
+        }
+    }
+
+    fn away() -> TransportError {
+        TransportError::Away { reason: "its node is down".to_owned() }
+    }
+
+    fn refused() -> TransportError {
+        TransportError::Refused { code: ACCESS_REFUSED, text: "no".to_owned() }
+    }
+
+    /// What it comes to, and what was asked for.
+    fn declared(answers: Vec<(&'static str, TransportError)>) -> (Result<(), TransportError>, String) {
+        let mut topology = Topology::default();
+        for name in ["a", "b"] {
+            topology.queues.push(Queue::named(name, QueueType::Classic, Arguments::new()));
+            topology.bindings.push(Binding::new("events", Destination::Queue(name.to_owned()), "order"));
+        }
+        let mut told = Told { answers, asked: Vec::new() };
+        let declared = declare(&mut told, &topology, TopologyMode::Declare).now_or_never().unwrap();
+        (declared, told.asked.join(", "))
+    }
+
+    #[test]
+    fn what_is_away_keeps_nothing_else_from_being_declared() {
+        let all = "a, b, to a, to b";
+        let (away_only, asked) = declared(vec![("a", away())]);
+        assert_eq!(asked, all);
+        assert_eq!(away_only, Err(TransportError::Away { reason: "queue `a`: its node is down".to_owned() }));
+        // Waiting cures no refusal.
+        let (both, asked) = declared(vec![("a", away()), ("b", refused()), ("to a", away())]);
+        assert_eq!(asked, all);
+        assert!(matches!(both, Err(TransportError::Refused { code: ACCESS_REFUSED, .. })), "{both:?}");
+    }
+
+    #[test]
+    fn on_a_lost_connection_nothing_more_is_asked() {
+        let (lost, asked) = declared(vec![("b", TransportError::lost("gone"))]);
+        assert_eq!((lost, &*asked), (Err(TransportError::lost("gone")), "a, b"));
+    }
 }

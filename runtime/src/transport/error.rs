@@ -9,6 +9,13 @@ pub enum TransportError {
         /// What happened.
         reason: String,
     },
+    /// The broker has it and cannot reach it for now: a node of its cluster is away. The same may succeed later, on the same
+    /// connection.
+    #[error("RabbitMQ cannot reach it for now: {reason}")]
+    Away {
+        /// What the broker said.
+        reason: String,
+    },
     /// The broker answered no, and will again.
     #[error("RabbitMQ refused it: {code} {text}")]
     Refused {

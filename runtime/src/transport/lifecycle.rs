@@ -85,7 +85,8 @@ impl Shown {
     pub(crate) fn refused(&self) -> Option<&TransportError> {
         let waits = matches!(self.state, Lifecycle::Connecting | Lifecycle::Declaring | Lifecycle::Recovering);
         let (at, error) = self.last_error.as_ref()?;
-        (waits && *at >= self.since && !matches!(error, TransportError::Lost { .. })).then_some(error)
+        let passes = matches!(error, TransportError::Lost { .. } | TransportError::Away { .. });
+        (waits && *at >= self.since && !passes).then_some(error)
     }
 }
 

@@ -91,7 +91,9 @@ impl Link {
                     *current = Some(connection);
                     return Ok(());
                 }
-                Err(lost @ TransportError::Lost { .. }) => self.wait(&mut backoff, &lost).await,
+                Err(passes @ (TransportError::Lost { .. } | TransportError::Away { .. })) => {
+                    self.wait(&mut backoff, &passes).await;
+                }
                 Err(refused) => return Err(refused),
             }
         }
@@ -117,7 +119,7 @@ impl Link {
                             self.wait(&mut backoff, &lost).await;
                             continue;
                         }
-                        // What differs from the plan has worked so far.
+                        // What differs from the plan has worked so far, and what is away for now comes back.
                         Err(error) => tracing::error!(
                             connection = self.name,
                             %error,

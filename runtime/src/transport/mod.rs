@@ -80,7 +80,7 @@ pub trait Connection: Send + Sync + 'static {
     /// refused does not keep the rest from being declared.
     ///
     /// # Errors
-    /// The first refusal: 406 for what is there with other arguments, 404 for what is missing and not to be made, 403 for
+    /// The first refusal, else what is [`Away`](TransportError::Away): 406 for what is there with other arguments, 404 for what is missing and not to be made, 403 for
     /// a permission.
     fn declare<'a>(&'a self, topology: &'a Topology, mode: TopologyMode) -> BoxFuture<'a, Result<(), TransportError>>;
 

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use rabbitry_tests::{
     Node, TestBroker,
-    chaos::{self, Options, Site, USAGE},
+    chaos::{self, Members, Options, Site, USAGE},
 };
 
 fn main() -> ExitCode {
@@ -23,8 +23,12 @@ async fn suite() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let node = Node::private(&format!("chaos-{}", std::process::id()), &[]).await;
-    let site = Site::Node(TestBroker::on(&node).await);
+    let site = if options.cluster {
+        Site::Cluster(Members::whole().await)
+    } else {
+        let node = Node::private(&format!("chaos-{}", std::process::id()), &[]).await;
+        Site::Node(TestBroker::on(&node).await)
+    };
     let program = std::env::current_exe().expect("this program has a path");
     let report = chaos::run(&program, &site, &options).await;
     println!("\n{report}");

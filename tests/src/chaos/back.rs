@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use lapin::{
-    BasicProperties, Channel, Connection, ConnectionProperties,
+    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties,
     options::{BasicPublishOptions, ConfirmSelectOptions},
 };
 
@@ -51,12 +51,14 @@ impl Prober {
         let body = serde_json::json!({ "eventType": event, "data": { "subject": format!("{PROBE}{}", self.last) } });
         let (queue, body) = (format!("sink.{handler}"), body.to_string());
         let sent = tokio::time::timeout(ANSWER, self.send(&queue, body.as_bytes())).await;
-        if !sent.is_ok_and(|sent| sent.is_ok()) {
+        // Of a channel that refuses, too: see what a publisher does with one.
+        if !sent.is_ok_and(|sent| sent.is_ok_and(|stored| stored)) {
             self.channel = None;
         }
     }
 
-    async fn send(&mut self, queue: &str, body: &[u8]) -> lapin::Result<()> {
+    /// Sends it; true if it is stored.
+    async fn send(&mut self, queue: &str, body: &[u8]) -> lapin::Result<bool> {
         let channel = match &self.channel {
             Some((_, channel)) => channel,
             None => {
@@ -68,8 +70,8 @@ impl Prober {
         };
         let properties = BasicProperties::default().with_content_type("application/json".into());
         let options = BasicPublishOptions::default();
-        channel.basic_publish("".into(), queue.into(), options, body, properties).await?.await?;
-        Ok(())
+        let confirm = channel.basic_publish("".into(), queue.into(), options, body, properties).await?.await?;
+        Ok(matches!(confirm, Confirmation::Ack(None)))
     }
 }
 

@@ -18,11 +18,16 @@ const TO_NOBODY: u64 = 5;
 impl Run<'_> {
     /// Begins a fault.
     pub(super) async fn begin(&mut self, fault: &Fault) {
-        if self.site.begin(fault.kind, self.declared).await {
+        if self.site.begin(fault, self.declared).await {
             return;
         }
         match fault.kind {
             Kind::KillConsumer => victim(&mut self.sinks, fault).kill().await,
+            Kind::KillConsumers => {
+                for sink in &mut self.sinks {
+                    sink.kill().await;
+                }
+            }
             Kind::KillProducer => victim(&mut self.sources, fault).kill().await,
             Kind::EndConsumer => self.end_well(fault).await,
             Kind::FreezeConsumer => victim(&mut self.sinks, fault).freeze().await,
@@ -40,6 +45,7 @@ impl Run<'_> {
         self.site.end(fault.kind).await;
         match fault.kind {
             Kind::KillConsumer | Kind::EndConsumer => victim(&mut self.sinks, fault).restart(),
+            Kind::KillConsumers => self.sinks.iter_mut().for_each(Process::restart),
             Kind::KillProducer => {
                 victim(&mut self.sources, fault).restart();
                 let source = fault.victim % SOURCES;
@@ -56,7 +62,7 @@ impl Run<'_> {
     fn befallen(&self, fault: &Fault) -> impl Iterator<Item = &Proxy> {
         let one = fault.victim % (self.proxies.len() + 1);
         let all = one == self.proxies.len();
-        self.proxies.iter().enumerate().filter(move |(number, _)| all || *number == one).map(|(_, proxy)| proxy)
+        self.proxies.iter().enumerate().filter(move |(number, _)| all || *number == one).flat_map(|(_, own)| own)
     }
 
     /// A consumer that is told to end while all is well gives back nothing and says so by its status.
@@ -91,9 +97,14 @@ impl Run<'_> {
             self.site.broker().close_connections().await;
         }
         client.close().await;
-        let client = self.site.broker().client().await;
-        eventually(format!("{queue} is declared again"), || async { client.count(&queue).await.is_some() }).await;
-        client.close().await;
+        eventually(format!("{queue} is declared again"), || async {
+            // Each time another one: a no may cost lapin its connection.
+            let client = self.site.broker().client().await;
+            let count = client.count(&queue).await;
+            client.close().await;
+            count.is_some()
+        })
+        .await;
         self.declared = Instant::now();
     }
 }

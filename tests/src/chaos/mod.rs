@@ -13,6 +13,7 @@ mod faults;
 mod journal;
 mod ledger;
 mod line;
+mod members;
 mod options;
 mod plan;
 mod process;
@@ -27,6 +28,7 @@ mod traffic;
 
 use std::path::Path;
 
+pub use members::Members;
 pub use options::{Options, USAGE};
 pub use plan::Kind;
 pub use report::Report;

@@ -4,8 +4,9 @@ use std::{fmt, path::PathBuf};
 
 /// How it is called.
 pub const USAGE: &str = "\
-usage: scripts/chaos [--events N] [--faults N] [--seed N]
+usage: scripts/chaos [--cluster] [--events N] [--faults N] [--seed N]
 
+--cluster   on a cluster of three nodes instead of one: leaders killed, nodes restarted in turn, one cut off, two killed
 --events    how many events the producers publish; default 100000
 --faults    how many faults there are; default 50
 --seed      repeats the plan of a run; default: another one each time
@@ -16,6 +17,8 @@ RABBITMQ=4 takes RabbitMQ 4.0 instead of 3.10.";
 /// What a run is to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
+    /// Whether it is a cluster that is broken, and not a node alone.
+    pub cluster: bool,
     /// How many events the sources publish, at least.
     pub events: usize,
     /// How many faults there are.
@@ -26,7 +29,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { events: 100_000, faults: 50, seed: fastrand::u64(..1_000_000) }
+        Self { cluster: false, events: 100_000, faults: 50, seed: fastrand::u64(..1_000_000) }
     }
 }
 
@@ -44,6 +47,7 @@ impl Options {
                 text.parse::<u64>().map_err(|_| format!("{name} {text}: not a number"))
             };
             match name.as_str() {
+                "--cluster" => options.cluster = true,
                 "--events" => options.events = usize::try_from(number()?).map_err(|error| error.to_string())?,
                 "--faults" => options.faults = usize::try_from(number()?).map_err(|error| error.to_string())?,
                 "--seed" => options.seed = number()?,
@@ -62,7 +66,8 @@ impl Options {
 
 impl fmt::Display for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "--events {} --faults {} --seed {}", self.events, self.faults, self.seed)
+        let cluster = if self.cluster { "--cluster " } else { "" };
+        write!(f, "{cluster}--events {} --faults {} --seed {}", self.events, self.faults, self.seed)
     }
 }
 
@@ -76,8 +81,10 @@ mod tests {
 
     #[test]
     fn a_run_can_be_repeated_by_what_it_prints() {
-        let options = Options { events: 5000, faults: 17, seed: 12 };
-        assert_eq!(read(&options.to_string()), Ok(options));
+        for cluster in [true, false] {
+            let options = Options { cluster, events: 5000, faults: 17, seed: 12 };
+            assert_eq!(read(&options.to_string()), Ok(options));
+        }
         assert_eq!(read("--seed 1"), Ok(Options { seed: 1, ..Options::default() }));
     }
 

@@ -33,8 +33,8 @@ pub(super) struct Run<'a> {
     pub(super) journal: Arc<Journal>,
     pub(super) sources: Vec<Process>,
     pub(super) sinks: Vec<Process>,
-    /// One for each process: the sources' first.
-    pub(super) proxies: Vec<Proxy>,
+    /// For each process one to each of the broker's nodes: the sources' first.
+    pub(super) proxies: Vec<Vec<Proxy>>,
     pub(super) traffic: Traffic,
     pub(super) prober: Prober,
     /// When something was last declared that was not there.
@@ -51,10 +51,9 @@ impl<'a> Run<'a> {
         let urls = site.urls();
         let mut proxies = Vec::new();
         let mut process = async |role, number| {
-            let url = &urls[proxies.len() % urls.len()];
-            let proxy = Proxy::to_url(url).await;
-            let url = format!("{}?heartbeat={HEARTBEAT}", proxy.url(url));
-            proxies.push(proxy);
+            let own = futures_util::future::join_all(urls.iter().map(|url| Proxy::to_url(url))).await;
+            let url = format!("{}?heartbeat={HEARTBEAT}", Proxy::url_by(&own, &urls[0]));
+            proxies.push(own);
             Process::start(&program, role, number, url, &journal)
         };
         let (mut sources, mut sinks) = (Vec::new(), Vec::new());
@@ -96,6 +95,9 @@ impl<'a> Run<'a> {
         self.traffic.add(quota);
         let wanted = published + (quota as f64 * round.at) as usize;
         self.journal.until(MOMENT, |said| (said.published >= wanted).then_some(())).await;
+        if round.rush {
+            self.traffic.rush();
+        }
         let at = self.journal.now();
         self.begin(&round.fault).await;
         let until = Instant::now() + round.fault.lasts;

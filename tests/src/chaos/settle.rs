@@ -8,7 +8,7 @@ use crate::{Books, Client, Raw};
 /// How often is looked whether all is settled.
 const LOOK: Duration = Duration::from_millis(250);
 /// How long nothing may be said before what is missing is given up: longer than any retry and any timeout of ours.
-const SILENCE: Duration = Duration::from_secs(45);
+const SILENCE: Duration = Duration::from_secs(35);
 /// Where everything ends that can't be delivered.
 const UNDELIVERABLE: &str = "rabbitry.v1.undeliverable";
 

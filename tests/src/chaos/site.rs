@@ -2,11 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use super::plan::Kind;
+use super::{
+    members::Members,
+    plan::{Fault, Kind},
+};
 use crate::{TestBroker, eventually};
 
 /// RabbitMQ itself loses a quorum queue that was declared in the last second before it is killed; this is well beyond.
-const SETTLED: Duration = Duration::from_secs(3);
+pub(super) const SETTLED: Duration = Duration::from_secs(3);
 /// Less than any broker has, and what the nodes of the tests are allowed.
 const WATERMARKS: [&str; 2] = ["1", "2GB"];
 
@@ -15,6 +18,8 @@ const WATERMARKS: [&str; 2] = ["1", "2GB"];
 pub enum Site {
     /// A node alone.
     Node(TestBroker),
+    /// A cluster of three.
+    Cluster(Members),
 }
 
 impl Site {
@@ -23,6 +28,7 @@ impl Site {
     pub fn kinds(&self) -> &'static [Kind] {
         match self {
             Self::Node(_) => &Kind::ALL,
+            Self::Cluster(_) => &Kind::CLUSTER,
         }
     }
 
@@ -30,6 +36,7 @@ impl Site {
     pub(crate) fn broker(&self) -> &TestBroker {
         match self {
             Self::Node(broker) => broker,
+            Self::Cluster(members) => members.broker(),
         }
     }
 
@@ -37,6 +44,7 @@ impl Site {
     pub(crate) fn urls(&self) -> Vec<String> {
         match self {
             Self::Node(broker) => vec![broker.url()],
+            Self::Cluster(members) => members.urls(),
         }
     }
 
@@ -47,9 +55,14 @@ impl Site {
     }
 
     /// Begins a fault of the broker; true if it is one.
-    pub(crate) async fn begin(&self, kind: Kind, declared: Instant) -> bool {
+    pub(crate) async fn begin(&self, fault: &Fault, declared: Instant) -> bool {
+        if let Self::Cluster(members) = self
+            && members.begin(fault, declared).await
+        {
+            return true;
+        }
         let node = self.broker().node();
-        match kind {
+        match fault.kind {
             Kind::KillBroker => {
                 tokio::time::sleep_until((declared + SETTLED).into()).await;
                 node.kill().await;
@@ -58,7 +71,12 @@ impl Site {
             Kind::StopApp => _ = node.ctl(&["-q", "stop_app"]).await,
             Kind::FreezeBroker => node.freeze().await,
             Kind::Alarm => self.alarm(true).await,
-            Kind::CloseConnections => self.broker().close_connections().await,
+            Kind::CloseConnections => {
+                self.broker().close_connections().await;
+                // Some runs outlive both, and what came by the first has its like on the second.
+                tokio::time::sleep(fault.lasts / 2).await;
+                self.broker().close_connections().await;
+            }
             _ => return false,
         }
         true
@@ -66,13 +84,17 @@ impl Site {
 
     /// Ends it.
     pub(crate) async fn end(&self, kind: Kind) {
+        if let Self::Cluster(members) = self {
+            members.end(kind).await;
+        }
         let node = self.broker().node();
         match kind {
+            Kind::StopApp | Kind::FreezeBroker if matches!(self, Self::Cluster(_)) => {}
             Kind::KillBroker | Kind::StopBroker => node.restart().await,
             Kind::StopApp => _ = node.ctl(&["-q", "start_app"]).await,
             Kind::FreezeBroker => node.thaw().await,
             Kind::Alarm => self.alarm(false).await,
-            // Once more, when the first are being replaced.
+            // Once more.
             Kind::CloseConnections => self.broker().close_connections().await,
             _ => {}
         }
@@ -90,7 +112,10 @@ impl Site {
 
     /// What the broker found wrong with what it was told. Nothing of ours is ever to be.
     pub(crate) fn complaints(&self) -> Vec<String> {
-        let log = self.broker().node().log();
+        let log = match self {
+            Self::Node(broker) => broker.node().log(),
+            Self::Cluster(members) => members.log(),
+        };
         let wrong = ["precondition_failed", "frame_error", "unexpected_frame", "syntax_error", "command_invalid"];
         log.lines().filter(|line| wrong.iter().any(|wrong| line.contains(wrong))).map(str::to_owned).collect()
     }

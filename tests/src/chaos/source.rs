@@ -1,7 +1,7 @@
 //! A producer: publishes as many events as it is told to, and says what became of each.
 
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use rabbitry::{Format, PublishError, Publisher, Service, Unrouted};
+use rabbitry::{Format, Publisher, Service, Unrouted};
 
 use super::{
     events::Order,
@@ -50,12 +50,8 @@ async fn publish(orders: Publisher<Order>, subject: String) {
     let event = orders.event(Order { subject: subject.clone() }).id(fate::id(&subject));
     let answer = match event.publish().await {
         Ok(_) => Line::Confirmed { subject },
-        Err(error) if may_have_arrived(&error) => Line::Unknown { subject, why: error.to_string() },
+        Err(error) if error.may_have_arrived() => Line::Unknown { subject, why: error.to_string() },
         Err(error) => Line::Refused { subject, why: error.to_string() },
     };
     answer.say();
-}
-
-fn may_have_arrived(error: &PublishError) -> bool {
-    matches!(error, PublishError::TimedOut { .. } | PublishError::Closed { .. } | PublishError::Nacked { .. })
 }

@@ -304,6 +304,7 @@ fn said<T>(answer: &Result<T, TransportError>) -> String {
         Ok(_) => "ok".to_owned(),
         Err(TransportError::Refused { code, .. }) => format!("refused {code}"),
         Err(TransportError::Lost { .. }) => "lost".to_owned(),
+        Err(TransportError::Away { .. }) => "away".to_owned(),
         Err(TransportError::Unwritable { .. }) => "unwritable".to_owned(),
     }
 }

@@ -104,7 +104,7 @@ pub enum MigrateError {
         /// What the broker said, and what to do.
         text: String,
     },
-    /// The broker cannot be reached, or was lost.
+    /// The broker cannot be reached, was lost, or cannot reach the queue for now.
     #[error("queue `{queue}`: lost RabbitMQ at {broker}: {reason}; run this again when it is there, and it goes on")]
     Lost {
         /// The queue.
@@ -121,9 +121,9 @@ impl MigrateError {
         let (queue, broker) = (queue.to_owned(), broker.to_owned());
         match error {
             TransportError::Refused { code, text } => Self::Refused { queue, broker, code, text },
-            TransportError::Lost { reason } | TransportError::Unwritable { text: reason } => {
-                Self::Lost { queue, broker, reason }
-            }
+            TransportError::Lost { reason }
+            | TransportError::Away { reason }
+            | TransportError::Unwritable { text: reason } => Self::Lost { queue, broker, reason },
         }
     }
 

@@ -146,6 +146,10 @@ impl Transport for Address {
                         for Failure { node, error } in failures {
                             tracing::warn!(connection = name, node, %error, "cannot connect to this node of the cluster");
                         }
+                        if self.nodes.len() > 1 {
+                            let node = self::name(node);
+                            tracing::info!(connection = name, node, "connected to this node of the cluster");
+                        }
                         return Ok(Arc::new(connection) as Arc<dyn Connection>);
                     }
                     Err(error) => failures.push(Failure { node: self::name(node), error }),
@@ -174,7 +178,7 @@ fn none_of(mut failures: Vec<Failure>) -> TransportError {
         TransportError::Refused { code, text } => {
             Some(TransportError::Refused { code: *code, text: format!("{text} (said {node})") })
         }
-        TransportError::Lost { .. } | TransportError::Unwritable { .. } => None,
+        _ => None,
     });
     refused.unwrap_or_else(|| {
         let all: Vec<String> = failures.iter().map(|Failure { node, error }| format!("{node}: {error}")).collect();

@@ -78,12 +78,26 @@ impl Connection {
     pub(super) async fn channel(&self) -> Result<lapin::Channel, TransportError> {
         let mut stale = 0..=self.inner.configuration().channel_max();
         loop {
-            match answered(&self.clock, "opening a channel", self.inner.create_channel()).await {
+            let opened = tokio::select! {
+                biased;
+                channel = answered(&self.clock, "opening a channel", self.inner.create_channel()) => channel,
+                // Asked for in the very moment of a loss, it would never come.
+                () = super::super::Connection::lost(self) => Err(TransportError::lost(self.reason())),
+            };
+            match opened {
                 // lapin gives out the numbers of channels again, and with the number of one that the broker closed its old
                 // error, once. The next number is another.
                 Err(TransportError::Refused { .. }) if self.is_open() && stale.next().is_some() => {}
                 answer => return answer,
             }
+        }
+    }
+
+    /// Why it is lost.
+    fn reason(&self) -> String {
+        match &*self.state.borrow() {
+            ConnectionState::Lost(reason) => reason.clone(),
+            ConnectionState::Open | ConnectionState::Blocked(_) => "the connection was closed".to_owned(),
         }
     }
 

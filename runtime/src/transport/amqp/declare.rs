@@ -114,7 +114,8 @@ impl<'a> Asking<'a> {
     }
 
     async fn refreshed<T>(&mut self, answer: Result<T, TransportError>) -> Result<T, TransportError> {
-        if matches!(answer, Err(TransportError::Refused { .. })) && self.connection.is_open() {
+        let closes = matches!(answer, Err(TransportError::Refused { .. } | TransportError::Away { .. }));
+        if closes && self.connection.is_open() {
             self.channel = self.connection.channel().await?;
         }
         answer

@@ -17,9 +17,7 @@ fn said(code: u16, text: String) -> TransportError {
         // The operator closed the connection, or the broker stops, or is in trouble itself. 541 is what a quorum queue without
         // a majority gives to whoever declares or consumes it.
         320 | 504..=506 | 541 => TransportError::lost(format!("the broker closed the connection: {text}")),
-        NOT_FOUND if AWAY.iter().any(|away| text.contains(away)) => {
-            TransportError::lost(format!("the queue is there, but cannot be reached for now: {text}"))
-        }
+        NOT_FOUND if AWAY.iter().any(|away| text.contains(away)) => TransportError::Away { reason: text },
         NOT_ALLOWED if text.contains(LIMIT) => {
             TransportError::lost(format!("the broker takes no more connections for now: {text}"))
         }
@@ -46,6 +44,11 @@ mod tests {
     use super::*;
 
     #[track_caller]
+    fn is_away(text: &str) {
+        assert_eq!(said(404, text.to_owned()), TransportError::Away { reason: text.to_owned() });
+    }
+
+    #[track_caller]
     fn passes(code: u16, text: &str) {
         let meaning = said(code, text.to_owned());
         assert!(
@@ -64,16 +67,14 @@ mod tests {
 
     #[test]
     fn a_queue_that_cannot_be_reached_is_tried_again() {
-        passes(404, "NOT_FOUND - home node 'rabbit@b' of durable queue 'in' in vhost '/' is down or inaccessible");
-        passes(404, "NOT_FOUND - failed to perform operation on queue 'in' in vhost '/' due to timeout");
-        passes(404, "NOT_FOUND - queue 'in' in vhost '/' process is stopped by supervisor");
-        passes(404, "NOT_FOUND - queue 'in' in vhost '/' has crashed and failed to restart");
-        passes(
-            404,
+        is_away("NOT_FOUND - home node 'rabbit@b' of durable queue 'in' in vhost '/' is down or inaccessible");
+        is_away("NOT_FOUND - failed to perform operation on queue 'in' in vhost '/' due to timeout");
+        is_away("NOT_FOUND - queue 'in' in vhost '/' process is stopped by supervisor");
+        is_away("NOT_FOUND - queue 'in' in vhost '/' has crashed and failed to restart");
+        is_away(
             "NOT_FOUND - failed to perform operation on queue 'in' in vhost '/': its master replica <0.1.0> may be stopping or being demoted",
         );
-        passes(
-            404,
+        is_away(
             "NOT_FOUND - failed to perform operation on queue 'in' in vhost '/': its leader <0.1.0> may be stopping or being demoted",
         );
         is_a_no(404, "NOT_FOUND - no queue 'in' in vhost '/'");
