@@ -15,6 +15,7 @@ mod numbers;
 mod places;
 mod plan;
 mod proxy;
+mod puppet;
 mod record;
 mod services;
 mod socket;
@@ -40,6 +41,7 @@ pub use numbers::{assert_all, assert_each_once, nested, note, number, numbered, 
 pub use places::{LATE, in_memory, on_rabbitmq, unit};
 pub use plan::Plan;
 pub use proxy::{Proxy, Way};
+pub use puppet::{Answer, Puppet, Written};
 pub use record::Record;
 pub use services::{any, gated, queues, stop, stop_all};
 pub use socket::{Fields, Socket, Text, To, value};

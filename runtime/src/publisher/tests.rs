@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeSet,
-    sync::Arc,
+    sync::{
+        Arc, Barrier,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -11,6 +14,7 @@ use tokio::task::JoinSet;
 
 use super::{
     Jobs, Obstacle, PublishError,
+    stage::Stage,
     window::{Job, Window},
 };
 use crate::{envelope::Message, time::Clock};
@@ -38,6 +42,20 @@ impl Clock for Hasty {
 async fn turns(most: u32) {
     for _ in 0..fastrand::u32(..most) {
         tokio::task::yield_now().await;
+    }
+}
+
+/// A clock whose waits never end.
+#[derive(Debug)]
+struct Stopped;
+
+impl Clock for Stopped {
+    fn now(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
+    fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
+        std::future::pending().boxed()
     }
 }
 
@@ -137,6 +155,36 @@ async fn write(jobs: &mut Jobs, written: &mut BTreeSet<u64>, confirmed: &mut BTr
     count > 0
 }
 
+/// Both sides leave the same message at the same moment, again and again.
+#[test]
+fn either_it_is_written_or_it_is_withdrawn() {
+    const ROUNDS: u64 = 100_000;
+    let stages: Vec<Stage> = (0..ROUNDS).map(|_| Stage::default()).collect();
+    // How many rounds each side has done: neither begins one before the other has done the last.
+    let done = [AtomicU64::new(0), AtomicU64::new(0)];
+    let side = |mine: usize, leave: fn(&Stage) -> bool| -> Vec<bool> {
+        let in_step = |(stage, round)| {
+            let other = &done[1 - mine];
+            // Both may share one core.
+            while other.load(Ordering::Acquire) < round {
+                std::thread::yield_now();
+            }
+            let left = leave(stage);
+            done[mine].store(round + 1, Ordering::Release);
+            left
+        };
+        stages.iter().zip(0..).map(in_step).collect()
+    };
+    let (written, withdrawn) = std::thread::scope(|scope| {
+        let writing = scope.spawn(|| side(0, Stage::write));
+        (side(1, Stage::withdraw), writing.join().unwrap())
+    });
+    for (round, (written, withdrawn)) in written.iter().zip(&withdrawn).enumerate() {
+        assert_ne!(written, withdrawn, "round {round}: written and withdrawn, or neither");
+    }
+    assert!(written.contains(&true) && withdrawn.contains(&true));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn whoever_gives_up_is_told_whether_it_was_written() {
     let (window, mut jobs) = Window::new(4, Duration::from_secs(30), Arc::new(Hasty));
@@ -177,6 +225,37 @@ async fn whoever_is_cut_off_is_told_whether_it_was_written() {
         }
     }
     assert!(sizes.iter().all(|size| *size > 100), "{sizes:?}");
+}
+
+/// The task writes the message and is gone before whoever sends it has looked whether it is there.
+#[test]
+fn what_the_task_wrote_before_it_went_is_not_certainly_unpublished() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    for _ in 0..10_000 {
+        let (window, mut jobs) = Window::new(8, Duration::from_secs(30), Arc::new(Stopped));
+        let both = Arc::new(Barrier::new(2));
+        let task = Arc::clone(&both);
+        let going = std::thread::spawn(move || {
+            task.wait();
+            for look in 1_u32.. {
+                if let Ok(job) = jobs.receiver.try_recv() {
+                    let begins = job.begins();
+                    drop(jobs);
+                    return begins;
+                }
+                // Both may share one core.
+                if look.is_multiple_of(1_000) {
+                    std::thread::yield_now();
+                }
+            }
+            unreachable!("it is sent");
+        });
+        both.wait();
+        let told =
+            runtime.block_on(async { window.send(numbered(1), false, "raced".to_owned()).await?.confirmed().await });
+        assert!(matches!(told, Err(PublishError::CutOff { .. })), "{told:?}");
+        assert!(going.join().unwrap());
+    }
 }
 
 /// A caller that goes away, as one whose own time is over: what it had not sent is never sent.

@@ -173,7 +173,7 @@ impl Entered {
 impl Drop for Entered {
     fn drop(&mut self) {
         if !self.is_over {
-            self.stage.withdraw();
+            // Before the task is told, which then finds it abandoned.
             self.answered.close();
             self.task.given_up.notify_one();
         }
