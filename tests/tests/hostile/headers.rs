@@ -81,8 +81,7 @@ fn values() -> Vec<Case> {
 
 fn nested() -> Vec<Case> {
     let mut cases = Vec::new();
-    for (kind, letters, most) in
-        [("lists", &b"A"[..], 3000), ("tables", b"F", 3000), ("lists and tables", b"AF", 3000)]
+    for (kind, letters, most) in [("lists", &b"A"[..], 3000), ("tables", b"F", 3000), ("lists and tables", b"AF", 3000)]
     {
         for depth in [32, 33, 150, 1500, most] {
             let case = one(format!("{depth} {kind} inside one another"), b"deep", value::nested(letters, depth));
