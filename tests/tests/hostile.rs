@@ -86,11 +86,12 @@ async fn hostile_messages_end_in_the_dead_letters_and_hold_up_nothing() {
     let cases = cases();
     let mut socket = Socket::connect(&broker).await;
     for (number, case) in cases.iter().enumerate() {
-        let fields = case.numbered(number);
-        socket.publish(To { exchange: "events", routing_key: &case.key }, &fields, &case.body(number)).await;
+        let to = To { exchange: "events", routing_key: &case.key };
+        socket.send(to, &case.numbered(number), &case.body(number)).await;
         let good = format!(r#"{{"order_id":{}}}"#, GOOD + number as i64);
-        socket.publish(To { exchange: "events", routing_key: b"order" }, &Fields::default(), good.as_bytes()).await;
+        socket.send(To { exchange: "events", routing_key: b"order" }, &Fields::default(), good.as_bytes()).await;
     }
+    socket.confirmed().await;
 
     // Whatever it is, the handler that fails on it has it in its dead letters, with the reason.
     let dead = dead_letters(&client, "hostile.fails.dead", cases.len()).await;

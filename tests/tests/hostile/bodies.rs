@@ -95,25 +95,18 @@ fn json_of_orders() -> Vec<Case> {
         .map(|(what, body)| Case::body_of(Is::Event, format!("an order's number is {what}"), body))
         .collect();
     cases.push(Case::body_of(Is::Event, "an order has two numbers", r#"{"order_id":1,"order_id":2}"#));
-    let orders: [(&str, fn(usize) -> String); 5] = [
-        ("with a member that is 10,000 objects", |number| {
-            format!(r#"{{"order_id":{number},"a":{}}}"#, nested("{\"a\":", "}", 100))
-        }),
-        ("with a member that is a number beyond all", |number| {
-            format!(r#"{{"order_id":{number},"a":123456789012345678901234567890}}"#)
-        }),
-        ("with 20,000 members", |number| {
-            let members: String = (0..20_000).map(|member| format!("\"{member}\":{member},")).collect();
-            format!(r#"{{{members}"order_id":{number}}}"#)
-        }),
-        ("with one member 20,000 times", |number| format!(r#"{{{}"order_id":{number}}}"#, r#""a":1,"#.repeat(20_000))),
-        ("whose name is escaped", |number| format!(r#"{{"\u006frder_id":{number}}}"#)),
-    ];
-    cases.extend(
-        orders.map(|(what, body)| {
-            Case::body_with(Is::Order, format!("an order {what}"), move |number| body(number).into())
-        }),
-    );
+    let members: String = (0..20_000).map(|member| format!("\"{member}\":{member},")).collect();
+    for (what, before) in [
+        ("a member that is 10,000 objects", format!(r#""a":{},"#, nested(r#"{"a":"#, "}", 10_000))),
+        ("a member that is a number beyond all", r#""a":1e999999,"#.to_owned()),
+        ("20,000 members", members),
+        ("one member 20,000 times", r#""a":1,"#.repeat(20_000)),
+    ] {
+        let body = move |number| format!(r#"{{{before}"order_id":{number}}}"#).into();
+        cases.push(Case::body_with(Is::Order, format!("an order with {what}"), body));
+    }
+    let escaped = |number| format!(r#"{{"\u006frder_id":{number}}}"#).into();
+    cases.push(Case::body_with(Is::Order, "an order whose number's name is escaped", escaped));
     let padded = |size: usize| {
         move |number| {
             let mut body = order(number);
