@@ -194,7 +194,7 @@ async fn a_forged_number_of_attempts_is_a_number() {
     Books::settled(&broker, 0).await;
 }
 
-/// The broker counts deliveries in a header of its own: 3.10 from the first, 4.0 from the second.
+/// The broker counts deliveries in a header of its own, from the second on: then it is longer than any frame.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_that_fills_its_frame_can_come_again() {
     let broker = TestBroker::new().await;
