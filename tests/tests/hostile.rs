@@ -155,7 +155,9 @@ async fn a_forged_number_of_attempts_is_a_number() {
         (value::number(4_294_967_294), vec![u32::MAX]),
         // No number that we write.
         (value::number(4_294_967_295), unsaid()),
+        (value::number(4_294_967_298), unsaid()),
         (value::number(-1), unsaid()),
+        (value::number(-7), unsaid()),
         (value::number(i64::MIN), unsaid()),
         (value::number(i64::MAX), unsaid()),
         (value::text("2"), unsaid()),
