@@ -54,7 +54,7 @@ fn read(bytes: &[u8]) -> Option<Message> {
     let (key, body) = rest.split_at_checked((*length).into())?;
     Some(Message {
         exchange: "events".to_owned(),
-        routing_key: String::from_utf8_lossy(key).into_owned(),
+        routing_key: fuzz::text(key),
         properties: fuzz::properties(properties)?,
         body: body.to_vec().into(),
     })

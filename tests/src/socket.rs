@@ -1,5 +1,7 @@
 //! An AMQP client that writes its frames itself: it says whatever fits into bytes, which no library would.
 
+use std::collections::BTreeSet;
+
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, BufReader},
     net::TcpStream,
@@ -12,6 +14,10 @@ use crate::{TestBroker, within};
 pub struct Socket {
     stream: BufReader<TcpStream>,
     frame_max: usize,
+    /// How many messages were sent.
+    sent: u64,
+    /// Which of them are not confirmed yet.
+    unconfirmed: BTreeSet<u64>,
 }
 
 /// A content header's properties, byte by byte.
@@ -166,7 +172,7 @@ impl Socket {
         let url = broker.url();
         let address = url.rsplit('@').next().and_then(|rest| rest.split('/').next()).unwrap_or_default();
         let stream = within("connecting", TcpStream::connect(address)).await.expect("the broker is there");
-        let mut socket = Self { stream: BufReader::new(stream), frame_max: 0 };
+        let mut socket = Self { stream: BufReader::new(stream), frame_max: 0, sent: 0, unconfirmed: BTreeSet::new() };
         socket.write(b"AMQP\x00\x00\x09\x01").await;
         socket.answer([10, 10]).await;
         let login = [entries::<&str>(&[]), short("PLAIN"), long("\0guest\0guest"), short("en_US")].concat();
@@ -196,13 +202,37 @@ impl Socket {
     /// # Panics
     /// The broker refuses it.
     pub async fn publish(&mut self, to: To<'_>, fields: &Fields, body: &[u8]) {
+        self.send(to, fields, body).await;
+        self.confirmed().await;
+    }
+
+    /// Publishes without waiting for the broker.
+    pub async fn send(&mut self, to: To<'_>, fields: &Fields, body: &[u8]) {
         let target = [vec![0, 0], short(to.exchange), short(to.routing_key), vec![0]].concat();
         self.method([60, 40], &target, 1).await;
         self.frame(HEADER, 1, &fields.payload(body.len())).await;
         for part in body.chunks(self.frame_max - FRAME_OVERHEAD) {
             self.frame(BODY, 1, part).await;
         }
-        self.answer([60, 80]).await;
+        self.sent += 1;
+        self.unconfirmed.insert(self.sent);
+    }
+
+    /// Returns once all that was sent is confirmed.
+    ///
+    /// # Panics
+    /// The broker refuses something of it.
+    pub async fn confirmed(&mut self) {
+        while !self.unconfirmed.is_empty() {
+            let ack = self.answer([60, 80]).await;
+            let (tag, multiple) = ack.split_first_chunk().expect("a tag and a bit");
+            let tag = u64::from_be_bytes(*tag);
+            if multiple == [0] {
+                self.unconfirmed.remove(&tag);
+            } else {
+                self.unconfirmed.retain(|sent| *sent > tag);
+            }
+        }
     }
 
     /// The arguments of the broker's next method, which is to be this one.

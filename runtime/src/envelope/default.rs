@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 use serde_json::{Value, value::RawValue};
 
-use super::{Incoming, Message, headers, metadata_of};
+use super::{Incoming, Message, headers, is_id, message::SHORT_STRING, metadata_of};
 use crate::event::{DecodeError, EncodeError, EventSet, EventType, Metadata, RESERVED, without_values};
 
 #[derive(Deserialize)]
@@ -33,6 +33,11 @@ pub(super) fn decode(message: &Message) -> Result<Result<Incoming<'_>, String>, 
         Ok(body) => body,
         Err(error) => return Ok(Err(without_values(&error))),
     };
+    // It is said in every line of the log.
+    if body.event_type.len() > SHORT_STRING {
+        let reason = format!("it has {} bytes, and no name has more than {SHORT_STRING}", body.event_type.len());
+        return Err(DecodeError::Body { format: "an envelope with an event's name as its `eventType`", reason });
+    }
     let mut metadata = metadata_of(message);
     if let Some(raw) = body.metadata {
         let members: Option<BTreeMap<String, Value>> = serde_json::from_str(raw.get()).map_err(|error| {
@@ -51,11 +56,11 @@ fn merge(metadata: &mut Metadata, mut members: BTreeMap<String, Value>) {
         Some(Value::Number(number)) => Some(number.to_string()),
         _ => None,
     };
-    let id = text("id").filter(|id| !id.is_empty());
+    let id = text("id").filter(is_id);
     let source = text("source");
     let time = text("time").as_deref().and_then(headers::parse_time);
     let version = text("version").and_then(|version| version.parse().ok());
-    let correlation_id = text("correlationId").filter(|id| !id.is_empty());
+    let correlation_id = text("correlationId").filter(is_id);
     metadata.causation_id = text("causationId");
     metadata.key = text("key");
     metadata.id = id.or(metadata.id.take());

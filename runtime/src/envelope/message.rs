@@ -37,6 +37,9 @@ impl fmt::Debug for Message {
 }
 
 /// The fourteen properties of `basic`.
+///
+/// RabbitMQ takes any bytes for texts and for the names of headers. Those that are no UTF-8 come as question marks, one for each
+/// byte; so do those of an exchange's name and of a routing key.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Properties {
     /// The MIME type of the body.

@@ -106,19 +106,34 @@ fn common_properties(event_type: &EventType, metadata: &Metadata) -> Properties 
     }
 }
 
+/// The longest trace context that is read, in bytes. 512 are what its standard asks everybody to hand on.
+const TRACE: usize = 2048;
+
+/// The longest id that is read, in bytes: it is said in every line of the log.
+const ID: usize = 1024;
+
+/// Whether a text is an id. An empty one would make equal what has nothing in common.
+#[allow(clippy::ptr_arg, reason = "it filters options of strings")]
+fn is_id(text: &String) -> bool {
+    (1..=ID).contains(&text.len())
+}
+
 /// What the properties say of the event, before the body has its say.
 fn metadata_of(message: &Message) -> Metadata {
     let properties = &message.properties;
-    let text = |name| properties.headers.get(name).and_then(HeaderValue::as_text).map(str::to_owned);
-    // An empty id would make equal what has nothing in common.
-    let id = |id: &Option<String>| id.clone().filter(|id| !id.is_empty());
+    // Whatever a handler says goes on with it: a header that fills a frame would let none of that out.
+    let trace = |name| {
+        let text = properties.headers.get(name).and_then(HeaderValue::as_text);
+        text.filter(|text| text.len() <= TRACE).map(str::to_owned)
+    };
+    let id = |id: &Option<String>| id.clone().filter(is_id);
     Metadata {
         id: id(&properties.message_id),
         source: properties.app_id.clone(),
         time: properties.timestamp.and_then(message::time),
         correlation_id: id(&properties.correlation_id),
-        trace_parent: text(headers::TRACE_PARENT),
-        trace_state: text(headers::TRACE_STATE),
+        trace_parent: trace(headers::TRACE_PARENT),
+        trace_state: trace(headers::TRACE_STATE),
         ..Metadata::default()
     }
 }

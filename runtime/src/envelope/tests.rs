@@ -3,6 +3,7 @@
 mod copies;
 mod fitting;
 mod formats;
+mod hostile;
 mod ids;
 #[cfg(feature = "cli")]
 mod moves;

@@ -36,7 +36,8 @@ pub struct Metadata {
 }
 
 impl Metadata {
-    /// The event's id. Every copy of an event has the same; `None` where a foreign sender gave none.
+    /// The event's id. Every copy of an event has the same; `None` where a foreign sender gave none, or one of more
+    /// than 1 KiB.
     #[must_use]
     pub fn id(&self) -> Option<&str> {
         self.id.as_deref()
@@ -78,13 +79,13 @@ impl Metadata {
         self.key.as_deref()
     }
 
-    /// The W3C `traceparent` that it came with.
+    /// The W3C `traceparent` that it came with, unless it is longer than 2 KiB.
     #[must_use]
     pub fn trace_parent(&self) -> Option<&str> {
         self.trace_parent.as_deref()
     }
 
-    /// The W3C `tracestate` that it came with.
+    /// The W3C `tracestate` that it came with, unless it is longer than 2 KiB.
     #[must_use]
     pub fn trace_state(&self) -> Option<&str> {
         self.trace_state.as_deref()

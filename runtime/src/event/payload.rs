@@ -116,9 +116,14 @@ pub struct EncodeError {
     pub source: serde_json::Error,
 }
 
-/// What serde_json says of an error, less the value that it found: `string "secret"` is just `string`.
+/// What serde_json says of an error, less the value that it found: `string "secret"` is just `string`. No more than its
+/// beginning: the name of a field may be as long as a body.
 pub(crate) fn without_values(error: &serde_json::Error) -> String {
-    let text = error.to_string();
+    let mut text = error.to_string();
+    if let Some((end, _)) = text.char_indices().nth(1000) {
+        text.truncate(end);
+        text.push('…');
+    }
     for start in ["invalid type: ", "invalid value: ", "unknown variant"] {
         if let Some(found) = text.strip_prefix(start) {
             // The value can hold anything; what was expected comes last.

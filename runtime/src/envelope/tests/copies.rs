@@ -183,6 +183,8 @@ fn a_forged_count_counts_as_none() {
     let mut message = retried(&message("order_created", "1"), 1);
     let forgeries = [
         HeaderValue::I64(-1),
+        HeaderValue::I64(-7),
+        HeaderValue::I64((1 << 32) + 3),
         HeaderValue::I64(i64::MIN),
         HeaderValue::I64(i64::MAX),
         HeaderValue::U32(u32::MAX),

@@ -129,6 +129,24 @@ fn a_header_s_names_are_cut_between_characters() {
 }
 
 #[test]
+fn an_entry_nests_no_deeper_than_headers_are_read() {
+    let nested = |depth: usize| -> Value {
+        serde_json::from_str(&format!("{}1{}", "[".repeat(depth), "]".repeat(depth))).unwrap()
+    };
+    let sent = |value: Value| {
+        let entries = BTreeMap::from([("deep".to_owned(), value)]);
+        let message = written("pinged", &json!({}), &Metadata { entries, ..Metadata::default() }, Format::Bare);
+        decode(&message, Some(Format::Bare)).unwrap().metadata.get("deep").cloned().unwrap()
+    };
+    assert_eq!(sent(nested(32)), nested(32));
+    let mut innermost = &sent(nested(35));
+    for _ in 0..32 {
+        innermost = &innermost[0];
+    }
+    assert_eq!(innermost, &json!("[[[1]]]"));
+}
+
+#[test]
 fn a_message_shows_its_body_s_size_only() {
     let shown = format!("{:?}", written("paid", &json!({ "number": 4111 }), &Metadata::default(), Format::Bare));
     assert!(shown.contains("paid") && shown.contains("bytes: 15") && !shown.contains("4111"), "{shown}");

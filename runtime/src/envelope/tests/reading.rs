@@ -178,6 +178,35 @@ fn an_empty_id_is_none() {
 }
 
 #[test]
+fn a_name_an_id_or_a_trace_has_an_end() {
+    let just = "é".repeat(512);
+    let metadata = metadata_of(&json!({ "id": just, "correlationId": just }), |_| {});
+    assert_eq!((metadata.id(), metadata.correlation_id()), (Some(&*just), Some(&*just)));
+    let long = just + "i";
+    let metadata = metadata_of(&json!({ "id": long, "correlationId": long }), |properties| {
+        properties.headers =
+            headers_of([("traceparent", text(&"t".repeat(2048))), ("tracestate", text(&"t".repeat(2049)))]);
+    });
+    assert_eq!((metadata.id(), metadata.correlation_id()), (Some("property-id"), Some("property-correlation")));
+    assert_eq!(metadata.trace_state(), None);
+    assert_eq!(metadata.trace_parent().map(str::len), Some(2048));
+    let name = |bytes| read(&json!({ "eventType": "a".repeat(bytes), "data": 1 }).to_string(), None);
+    assert_eq!(name(255), format!("{} 1", "a".repeat(255)));
+    assert_eq!(
+        name(256),
+        "error: the body is not an envelope with an event's name as its `eventType`: it has 256 bytes, and no name has more than 255"
+    );
+}
+
+#[test]
+fn an_error_says_no_more_of_a_body_than_can_be_read() {
+    let error =
+        decode(&message("a", format!(r#"{{"{}":1}}"#, "é".repeat(100_000))), Some(Format::Default)).unwrap_err();
+    let error = error.to_string();
+    assert!(error.contains("unknown field `éé") && error.len() < 3000, "{} bytes", error.len());
+}
+
+#[test]
 fn numbers_are_read_as_ids_and_keys() {
     let metadata = metadata_of(&json!({ "id": 7, "key": 8, "version": "2" }), |_| {});
     assert_eq!((metadata.id(), metadata.key(), metadata.version()), (Some("7"), Some("8"), Some(2)));

@@ -28,6 +28,13 @@ pub(crate) fn properties(bytes: &[u8]) -> Option<Properties> {
     Some(convert::properties_of(&properties))
 }
 
+/// A routing key, or any other text of a method's: at most 255 bytes.
+pub(crate) fn text(bytes: &[u8]) -> String {
+    let mut blocked = [&[0, 10, 0, 60, u8::try_from(bytes.len()).expect("at most 255 bytes")], bytes].concat();
+    content::method(&mut blocked);
+    String::from_utf8(blocked.split_off(5)).expect("lapin reads it")
+}
+
 /// The properties as lapin writes them.
 pub(crate) fn written(properties: &Properties) -> Vec<u8> {
     let length = properties.encoded_len();
