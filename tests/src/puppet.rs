@@ -8,7 +8,7 @@ use rabbitry::{
     topology::Binding,
     transport::{
         Confirm, Confirmed, Connection, ConnectionState, ConsumeChannel, Message, PublishChannel, Returned, Transport,
-        TransportError,
+        TransportError, Usage,
     },
 };
 use tokio::sync::{oneshot, watch};
@@ -187,6 +187,10 @@ impl Connection for OnStrings {
         self.0.0.connection.borrow().clone()
     }
 
+    fn node(&self) -> String {
+        "a puppet".to_owned()
+    }
+
     fn lost(&self) -> BoxFuture<'static, ()> {
         self.becomes(is_lost)
     }
@@ -207,8 +211,21 @@ impl Connection for OnStrings {
         unreachable!("a service without handlers")
     }
 
-    fn count<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<u64, TransportError>> {
-        unreachable!("a service without handlers")
+    fn unbind<'a>(&'a self, _: &'a Binding) -> BoxFuture<'a, Result<(), TransportError>> {
+        unreachable!("a service only publishes")
+    }
+
+    fn delete_queue<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), TransportError>> {
+        unreachable!("a service only publishes")
+    }
+
+    fn delete_exchange<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), TransportError>> {
+        unreachable!("a service only publishes")
+    }
+
+    fn usage<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<Usage, TransportError>> {
+        let missing = TransportError::Refused { code: 404, text: format!("no queue '{queue}'") };
+        Box::pin(std::future::ready(Err(missing)))
     }
 
     fn publish_channel(&self) -> BoxFuture<'_, Result<Box<dyn PublishChannel>, TransportError>> {
