@@ -69,6 +69,27 @@ async fn a_loss_is_one_warning_and_its_end_one_line() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_publishing_channel_that_is_closed_is_one_warning_and_its_end_one_line() {
+    let lines = Lines::listen();
+    let broker = TestBroker::new().await;
+    let seen = Record::default();
+    let handler = Subscription::to("order").name("one").handler(note(&seen));
+    let running = broker.start(Service::new("parted").publishes::<AnyEvent>().subscription(handler)).await;
+    publish_numbers(&any(&running), "order", 0..1).await;
+    broker.client().await.delete_exchange("events").await;
+    publish_numbers(&any(&running), "order", 1..50).await;
+    seen.wait_for_all(0..50).await;
+    for said in [["WARN", "parted", "lost the publishing channel"], ["INFO", "parted", "publishing again"]] {
+        assert_eq!(lines.with(&said).len(), 1, "{said:?}");
+    }
+    let publishing = running.health().publishing;
+    assert_eq!(publishing.state, Lifecycle::Running);
+    assert!(publishing.last_error.is_none(), "its connection was never lost: {publishing:?}");
+    stop(running).await;
+    Books::read(&broker).await.balance(50, 50);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_dead_channel_left_is_not_run() {
     let broker = test_broker().await;
     let (runs, attempts, gate) = (Record::default(), Record::default(), Arc::new(Semaphore::new(0)));

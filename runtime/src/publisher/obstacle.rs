@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     time::Clock,
-    transport::{Connection, ConnectionState},
+    transport::{Connection, ConnectionState, Life, Lifecycle, Shown, Subject},
 };
 
 /// What kept an event from being published in time, as it was when its caller's time was over.
@@ -54,54 +54,47 @@ impl fmt::Display for Obstacle {
 
 /// How the publishing task stands with the broker: it writes here, whoever gives up reads.
 pub(super) struct Standing {
+    /// The life of its channel.
+    pub(super) life: Life,
     clock: Arc<dyn Clock>,
-    inner: Mutex<Inner>,
-}
-
-#[derive(Default)]
-struct Inner {
     /// Weak, so that a publisher that somebody keeps does not keep the connection open.
-    connection: Option<Weak<dyn Connection>>,
-    /// Since when there is no channel, and why.
-    lost: Option<(SystemTime, String)>,
+    connection: Mutex<Option<Weak<dyn Connection>>>,
 }
 
 impl Standing {
-    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, inner: Mutex::default() }
+    pub(super) fn new(service: &str, clock: Arc<dyn Clock>) -> Self {
+        let life = Life::new(Subject::Publishing { service: service.to_owned() }, Arc::clone(&clock));
+        Self { life, clock, connection: Mutex::default() }
     }
 
     /// There is a connection.
     pub(super) fn connected(&self, connection: &Arc<dyn Connection>) {
-        self.lock().connection = Some(Arc::downgrade(connection));
-    }
-
-    /// Messages can be written.
-    pub(super) fn well(&self) {
-        self.lock().lost = None;
-    }
-
-    /// Nothing can be written, until it is well again.
-    pub(super) fn lost(&self, reason: String) {
-        let mut inner = self.lock();
-        let since = inner.lost.as_ref().map_or_else(|| self.clock.now(), |(since, _)| *since);
-        inner.lost = Some((since, reason));
+        *self.lock() = Some(Arc::downgrade(connection));
     }
 
     /// What is in the way now, as far as the broker is.
     pub(super) fn obstacle(&self) -> Option<Obstacle> {
-        let inner = self.lock();
-        let state = inner.connection.as_ref().and_then(Weak::upgrade).map(|connection| connection.state());
-        match (state, &inner.lost) {
+        let connection = self.lock().as_ref().and_then(Weak::upgrade);
+        match (connection.map(|connection| connection.state()), interruption(&self.life)) {
             (Some(ConnectionState::Blocked(reason)), _) => Some(Obstacle::Blocked { reason }),
-            (_, Some((since, reason))) => Some(Obstacle::Away { since: *since, reason: reason.clone() }),
+            (_, Some(shown)) => {
+                let reason = shown.last_error.map(|(_, error)| error.to_string()).unwrap_or_default();
+                Some(Obstacle::Away { since: shown.since, reason })
+            }
             // Before the task has noticed.
             (Some(ConnectionState::Lost(reason)), None) => Some(Obstacle::Away { since: self.clock.now(), reason }),
             (Some(ConnectionState::Open) | None, None) => None,
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Option<Weak<dyn Connection>>> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How the channel is, while there is none because of an error.
+pub(super) fn interruption(life: &Life) -> Option<Shown> {
+    let shown = life.read();
+    let waits = matches!(shown.state, Lifecycle::Connecting | Lifecycle::Recovering);
+    (waits && shown.last_error.is_some()).then_some(shown)
 }

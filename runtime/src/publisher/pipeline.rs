@@ -21,7 +21,9 @@ use super::{
 };
 use crate::{
     time::Clock,
-    transport::{Backoff, Connection, ConnectionState, Link, NOT_FOUND, PublishChannel, TransportError},
+    transport::{
+        Backoff, Connection, ConnectionState, Life, Lifecycle, Link, Loss, NOT_FOUND, PublishChannel, TransportError,
+    },
 };
 
 /// How many messages one write takes at most: from eight on, more change little.
@@ -86,7 +88,7 @@ impl Pipeline {
     /// Runs until closed and empty.
     pub(crate) async fn run(mut self) {
         let (link, clock) = (Arc::clone(&self.link), Arc::clone(&self.clock));
-        let mut backoff = Backoff::default();
+        let (mut backoff, mut loss) = (Backoff::default(), Loss::Own);
         loop {
             let Some(connection) = self.meanwhile(link.connection()).await else { break };
             self.frame_max.store(connection.frame_max(), Ordering::Relaxed);
@@ -97,15 +99,20 @@ impl Pipeline {
             }
             let reason = match self.meanwhile(connection.publish_channel()).await {
                 None => break,
-                Some(Ok(channel)) => match self.serve(&*connection, channel, &mut backoff).await {
-                    Ok(()) => break,
-                    Err(reason) => reason,
-                },
+                Some(Ok(channel)) => {
+                    self.life().running(loss, None);
+                    match self.serve(&*connection, channel, &mut backoff).await {
+                        Ok(()) => break,
+                        Err(reason) => reason,
+                    }
+                }
                 Some(Err(reason)) => reason,
             };
             self.unanswered.lost();
-            self.jobs.task.standing.lost(reason.to_string());
-            tracing::warn!(unconfirmed = self.unanswered.len(), %reason, "lost the publishing channel; what is unconfirmed is sent again");
+            // Of a lost connection its link tells.
+            loss = if connection.is_open() { Loss::Own } else { Loss::Followed };
+            self.life().lost(&reason, loss);
+            tracing::debug!(unconfirmed = self.unanswered.len(), "what is unconfirmed is sent again");
             if std::mem::take(&mut self.convicted) {
                 // Found and told: the others need not wait for it.
                 continue;
@@ -117,6 +124,11 @@ impl Pipeline {
                 break;
             }
         }
+        self.life().enter(Lifecycle::Closed);
+    }
+
+    fn life(&self) -> &Life {
+        &self.jobs.task.standing.life
     }
 
     /// Waits for something while there is no channel to write to: what comes is taken in, and what its caller gives up is
@@ -147,7 +159,6 @@ impl Pipeline {
         mut channel: Box<dyn PublishChannel>,
         backoff: &mut Backoff,
     ) -> Result<(), TransportError> {
-        self.jobs.task.standing.well();
         self.refusals.begin(self.clock.now());
         let suspects = self.unanswered.begin();
         let mut flight = InFlight::default();

@@ -187,7 +187,7 @@ fn either_it_is_written_or_it_is_withdrawn() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn whoever_gives_up_is_told_whether_it_was_written() {
-    let (window, mut jobs) = Window::new(4, Duration::from_secs(30), Arc::new(Hasty));
+    let (window, mut jobs) = Window::new("a test", 4, Duration::from_secs(30), Arc::new(Hasty));
     let task = tokio::spawn(async move {
         let (mut written, mut confirmed) = (BTreeSet::new(), BTreeSet::new());
         while write(&mut jobs, &mut written, &mut confirmed).await {}
@@ -207,7 +207,7 @@ async fn whoever_gives_up_is_told_whether_it_was_written() {
 async fn whoever_is_cut_off_is_told_whether_it_was_written() {
     let mut sizes = [0; 3];
     for _ in 0..3_000 {
-        let (window, mut jobs) = Window::new(8, Duration::from_secs(30), Arc::new(crate::time::SystemClock));
+        let (window, mut jobs) = Window::new("a test", 8, Duration::from_secs(30), Arc::new(crate::time::SystemClock));
         let task = tokio::spawn(async move {
             let (mut written, mut confirmed) = (BTreeSet::new(), BTreeSet::new());
             for _ in 0..fastrand::u32(..4) {
@@ -232,7 +232,7 @@ async fn whoever_is_cut_off_is_told_whether_it_was_written() {
 fn what_the_task_wrote_before_it_went_is_not_certainly_unpublished() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     for _ in 0..10_000 {
-        let (window, mut jobs) = Window::new(8, Duration::from_secs(30), Arc::new(Stopped));
+        let (window, mut jobs) = Window::new("a test", 8, Duration::from_secs(30), Arc::new(Stopped));
         let both = Arc::new(Barrier::new(2));
         let task = Arc::clone(&both);
         let going = std::thread::spawn(move || {
@@ -261,7 +261,7 @@ fn what_the_task_wrote_before_it_went_is_not_certainly_unpublished() {
 /// A caller that goes away, as one whose own time is over: what it had not sent is never sent.
 #[tokio::test]
 async fn what_is_dropped_before_it_is_written_never_is() {
-    let (window, mut jobs) = Window::new(4, Duration::from_secs(30), Arc::new(crate::time::SystemClock));
+    let (window, mut jobs) = Window::new("a test", 4, Duration::from_secs(30), Arc::new(crate::time::SystemClock));
     let [dropped, kept] = [1, 2].map(|number| window.send_patiently(numbered(number), false));
     drop(dropped.await);
     let kept = kept.await;

@@ -11,8 +11,12 @@ use std::{
 use futures_util::future::BoxFuture;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use super::{Obstacle, PublishError, obstacle::Standing, stage::Stage};
-use crate::{envelope::Message, time::Clock};
+use super::{
+    Obstacle, PublishError,
+    obstacle::{Standing, interruption},
+    stage::Stage,
+};
+use crate::{envelope::Message, time::Clock, transport::Shown};
 
 /// A message on its way, until the broker has confirmed it.
 pub(super) struct Job {
@@ -93,12 +97,17 @@ pub(super) struct Task {
 }
 
 impl Window {
-    pub(crate) fn new(size: usize, timeout: Duration, clock: Arc<dyn Clock>) -> (Self, Jobs) {
+    pub(crate) fn new(service: &str, size: usize, timeout: Duration, clock: Arc<dyn Clock>) -> (Self, Jobs) {
         let (jobs, receiver) = mpsc::unbounded_channel();
-        let standing = Standing::new(Arc::clone(&clock));
+        let standing = Standing::new(service, Arc::clone(&clock));
         let task = Arc::new(Task { gone: AtomicBool::new(false), given_up: Notify::new(), standing });
         let jobs_of_task = Jobs { _gone: Gone(Arc::clone(&task)), receiver, task: Arc::clone(&task) };
         (Self { jobs, task, places: Arc::new(Semaphore::new(size)), size, clock, timeout }, jobs_of_task)
+    }
+
+    /// How the publishing channel is, while it is interrupted.
+    pub(crate) fn interruption(&self) -> Option<Shown> {
+        interruption(&self.task.standing.life)
     }
 
     /// How many messages have no answer yet.
@@ -248,7 +257,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn whoever_sends_while_the_task_goes_is_answered() {
         for _ in 0..2_000 {
-            let (window, jobs) = Window::new(8, Duration::from_secs(30), Arc::new(SystemClock));
+            let (window, jobs) = Window::new("a test", 8, Duration::from_secs(30), Arc::new(SystemClock));
             let going = tokio::task::spawn_blocking(move || drop(jobs));
             let answer = async { window.send_patiently(Message::default(), false).await.answer().await };
             let answer = tokio::time::timeout(Duration::from_secs(20), answer).await.unwrap();

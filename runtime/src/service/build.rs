@@ -37,7 +37,8 @@ pub(super) fn build(mut service: Service) -> Result<BuiltService, BuildError> {
     let publish_timeout = service.publish_timeout.clone().unwrap_or(super::PUBLISH_TIMEOUT);
     let grace = service.grace.clone().unwrap_or(super::GRACE);
     let start_timeout = service.start_timeout.clone().unwrap_or_default();
-    let (window, jobs) = Window::new(service.publish_window, publish_timeout, Arc::clone(&service.clock));
+    let (window, jobs) =
+        Window::new(&service.name, service.publish_window, publish_timeout, Arc::clone(&service.clock));
     let outgoing = Arc::new(Outgoing {
         window,
         saying: Arc::new(Saying {

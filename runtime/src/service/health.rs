@@ -11,7 +11,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Health {
-    /// The connection that publishes.
+    /// The connection that publishes, and its channel.
     pub publishing: ConnectionHealth,
     /// The connection that consumes; `None` for a service without subscriptions.
     pub consuming: Option<ConnectionHealth>,

@@ -129,6 +129,17 @@ impl Parts {
         self.tasks.get_mut().consumers.push((worker.handler.clone(), tokio::spawn(task)));
     }
 
+    /// How the connection that publishes is, and its channel.
+    fn publishing(&self) -> ConnectionHealth {
+        let mut health = connection(&self.publishing);
+        if health.state == Lifecycle::Running
+            && let Some(shown) = self.outgoing.window.interruption()
+        {
+            (health.state, health.since, health.last_error) = (shown.state, shown.since, last_error(&shown));
+        }
+        health
+    }
+
     /// Begins to watch what was begun; `parks` says whether the plan has a queue for what cannot be delivered.
     pub(super) fn watch(&self, parks: bool) {
         let now = self.clock.now();
@@ -208,7 +219,7 @@ impl Running {
         Health {
             policies,
             full,
-            publishing: connection(&self.parts.publishing),
+            publishing: self.parts.publishing(),
             consuming: self.parts.consuming.as_deref().map(connection),
             subscriptions: self.parts.subscriptions.iter().map(|watched| watched.health()).collect(),
             unrouted: self.parts.unrouted.load(Ordering::Relaxed),

@@ -97,6 +97,8 @@ pub(crate) enum Subject {
     Connection(String),
     /// A subscription's channel.
     Subscription { service: String, handler: String, queue: String },
+    /// The channel by which a service publishes.
+    Publishing { service: String },
 }
 
 /// One life: whoever lives it takes the steps, whoever asks reads or waits for them.
@@ -196,6 +198,13 @@ impl Life {
                     "a subscription receives nothing; subscribing again for as long as it takes"
                 );
             }
+            Subject::Publishing { service } => {
+                tracing::warn!(
+                    service,
+                    reason,
+                    "lost the publishing channel; what is unconfirmed is sent again by a new one"
+                );
+            }
         }
     }
 
@@ -207,6 +216,7 @@ impl Life {
             Subject::Subscription { service, handler, queue } => {
                 tracing::info!(service, handler, queue, after, "a subscription receives again");
             }
+            Subject::Publishing { service } => tracing::info!(service, after, "publishing again"),
         }
     }
 
