@@ -1,4 +1,5 @@
-//! The way in from outside, for the fuzz targets in `fuzz/`. It is there only in their builds.
+//! The way in from outside, for the fuzz targets in `fuzz/`. It is there only in their builds, and in tests, which send their
+//! seeds through it.
 
 use std::time::SystemTime;
 
@@ -90,4 +91,26 @@ fn check(copy: &Message, of: &Message, attempt: u32) -> Vec<u8> {
         }
     }
     written
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    /// Sends all seeds of a target through it.
+    fn seeds(target: &str, run: fn(&[u8])) {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds").join(target);
+        let seeds = fs::read_dir(&folder).unwrap().map(|seed| fs::read(seed.unwrap().path()).unwrap());
+        assert!(seeds.inspect(|seed| run(seed)).count() > 5, "few seeds in {}", folder.display());
+    }
+
+    #[test]
+    fn seeds_of_streams_do_no_harm() {
+        seeds("stream", super::stream);
+    }
+
+    #[test]
+    fn seeds_of_messages_do_no_harm() {
+        seeds("message", super::message);
+    }
 }

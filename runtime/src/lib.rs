@@ -5,7 +5,7 @@
 mod consumer;
 mod envelope;
 mod event;
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, test))]
 #[allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a fuzz target fails by a panic")]
 pub mod fuzzing;
 pub mod handler;

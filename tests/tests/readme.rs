@@ -28,7 +28,8 @@ fn the_commands_are_those_that_are_tested() {
     assert_eq!(commands[1], ["cargo run -p shop"]);
     assert_eq!(commands[2].len(), 6);
     assert_eq!(commands[3], ["./scripts/test.sh"]);
-    assert_eq!(commands.len(), 4);
+    assert_eq!(commands[4], ["cargo run -p orders -- topology declare", "cargo run -p orders -- topology diff"]);
+    assert_eq!(commands.len(), 5);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -113,10 +114,25 @@ fn gist(line: &str) -> Vec<&str> {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_declared_plan_differs_in_nothing() {
+    let broker = TestBroker::new().await;
+    for command in &commands()[4] {
+        let output = within(command, pasted("orders", command, &broker).await.output()).await.unwrap();
+        assert!(output.status.success(), "{command}: {output:?}");
+    }
+}
+
 /// A command of the README that runs the shop on this broker.
 async fn shop(command: &str, broker: &TestBroker) -> Command {
+    pasted("shop", command, broker).await
+}
+
+/// A command of the README that runs this package on this broker.
+async fn pasted(package: &'static str, command: &str, broker: &TestBroker) -> Command {
     // The first build may take its time.
-    let built = tokio::task::spawn_blocking(|| cargo().args(["build", "-p", "shop"]).status().unwrap()).await.unwrap();
+    let build = move || cargo().args(["build", "-p", package]).status().unwrap();
+    let built = tokio::task::spawn_blocking(build).await.unwrap();
     assert!(built.success(), "{built}");
     let mut bash = std::process::Command::new("bash");
     forget_the_test(&mut bash);

@@ -15,5 +15,5 @@ pub(super) use address::Address;
 pub use address::InvalidUrl;
 use connection::Connection;
 use error::error;
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, test))]
 pub(crate) use guard::fuzz;

@@ -5,7 +5,7 @@
 
 mod content;
 mod frames;
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, test))]
 pub(crate) mod fuzz;
 mod kit;
 #[cfg(test)]
