@@ -1,6 +1,6 @@
 //! Private RabbitMQ nodes, and a virtual host of its own for each test.
 
-use std::{path::Path, process::Stdio};
+use std::{path::Path, process::Stdio, time::Duration};
 
 use tokio::process::Command;
 
@@ -295,10 +295,14 @@ impl TestBroker {
 impl Drop for TestBroker {
     fn drop(&mut self) {
         // A node that was killed or stopped has nothing left to clean, and goes with this process.
-        let _ = ureq::delete(self.api("vhosts", "")).header("authorization", GUEST).call();
+        // One that a failed test left frozen does not answer.
+        let delete = ureq::delete(self.api("vhosts", "")).config().timeout_global(Some(GOODBYE)).build();
+        let _ = delete.header("authorization", GUEST).call();
     }
 }
 
+/// How long a node may take to delete a virtual host.
+const GOODBYE: Duration = Duration::from_secs(20);
 /// guest:guest.
 const GUEST: &str = "Basic Z3Vlc3Q6Z3Vlc3Q=";
 

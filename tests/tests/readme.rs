@@ -117,7 +117,7 @@ fn gist(line: &str) -> Vec<&str> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_declared_plan_differs_in_nothing() {
     let broker = TestBroker::new().await;
-    for command in &commands()[4] {
+    for command in commands().remove(4) {
         let output = within(command, pasted("orders", command, &broker).await.output()).await.unwrap();
         assert!(output.status.success(), "{command}: {output:?}");
     }

@@ -109,7 +109,8 @@ async fn ends_in_time(node: &Node, broker: &TestBroker, away: impl AsyncFnOnce(&
     assert!(took < limit, "the shutdown took {took:?}");
     drop(running);
     let answer = within("an answer", waiting).await.unwrap().unwrap_err();
-    assert!(matches!(answer, PublishError::Closed { .. }), "{answer:?}");
+    // Whether it was written before the loss was noticed, nobody can say beforehand.
+    assert!(matches!(answer, PublishError::Closed { .. } | PublishError::CutOff { .. }), "{answer:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -121,7 +121,9 @@ async fn a_queue_with_other_arguments_is_an_error_that_says_which() {
     let stock = || Service::new("stock").subscribe("order", |_: AnyEvent| async {});
     let (code, text) = refused(stock(), broker.url()).await;
     assert_eq!(code, 406);
-    for part in ["queue `stock.order`", "x-delivery-limit", "'20'", "'3'", "other arguments", "remove the old one"] {
+    for part in
+        ["queue `stock.order`", "x-delivery-limit", "'20'", "'3'", "other arguments", "topology migrate stock.order"]
+    {
         assert!(text.contains(part), "no {part} in: {text}");
     }
     // Another type is one, too.
