@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use futures_util::{StreamExt, stream};
 use rabbitry::{AnyEvent, RetryPolicy, Service, Subscription};
 use rabbitry_tests::{
     Books, Child, Record, TestBroker, any, assert_all, assert_each_once, eventually, number, publish_numbers, stop,
@@ -56,26 +57,53 @@ async fn a_blocked_handler_holds_up_nobody() {
     Books::read(&broker).await.balance(10_001, 10_001);
 }
 
+/// A message that ends the process which handles it, among others that do not.
+#[derive(Clone, Copy, Debug)]
+struct Killer {
+    /// How many others there are.
+    others: u64,
+    /// Which of all it is.
+    number: u64,
+    prefetch: u64,
+    /// How long it takes to end the process.
+    after_ms: u64,
+    /// How long the others take.
+    each_ms: u64,
+}
+
+/// Wherever it is, and however many are sent ahead.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_that_ends_its_process_takes_no_neighbour_along() {
-    ends_its_process(1000, "0", "0").await;
+    let anywhere = fastrand::u64(0..=1000);
+    let cases = [(0, 32), (0, 1), (1, 250), (500, 1), (500, 32), (500, 250), (500, 2000), (1000, 32), (1000, 2000)];
+    let cases = cases.into_iter().chain([(anywhere, fastrand::u64(1..2000))]).map(|(number, prefetch)| {
+        let killer = Killer { others: 1000, number, prefetch, after_ms: 0, each_ms: 0 };
+        println!("{killer:?}");
+        ends_its_process(killer)
+    });
+    stream::iter(cases).for_each_concurrent(2, |case| case).await;
 }
 
 /// As one does that takes all memory: meanwhile others are sent ahead, and run, and do not end before it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_that_ends_its_process_after_a_while_takes_no_neighbour_along() {
-    ends_its_process(100, "200", "250").await;
+    let killer = Killer { others: 100, number: 0, prefetch: 32, after_ms: 200, each_ms: 250 };
+    ends_its_process(killer).await;
+    ends_its_process(Killer { number: 60, ..killer }).await;
 }
 
-async fn ends_its_process(others: u64, after_ms: &str, each_ms: &str) {
+async fn ends_its_process(killer: Killer) {
     let broker = TestBroker::new().await;
-    jobs(&broker, others + 1).await;
+    jobs(&broker, killer.others + 1).await;
     let (url, lines) = (broker.url(), Record::default());
+    let [number, after, each, prefetch] =
+        [killer.number, killer.after_ms, killer.each_ms, killer.prefetch].map(|number| number.to_string());
     let variables = [
         ("AMQP_URL", url.as_str()),
-        ("ABORT_ON", "0"),
-        ("ABORT_AFTER", after_ms),
-        ("EACH_MS", each_ms),
+        ("ABORT_ON", &number),
+        ("ABORT_AFTER", &after),
+        ("EACH_MS", &each),
+        ("PREFETCH", &prefetch),
         ("ATTEMPTS", "1"),
     ];
     let client = broker.client().await;
@@ -87,18 +115,19 @@ async fn ends_its_process(others: u64, after_ms: &str, each_ms: &str) {
             status = process.wait() => {
                 assert!(!status.success(), "{status}");
                 deaths += 1;
+                assert!(deaths < 10, "{killer:?} goes on ending its process");
             }
             dead = dead => {
                 assert_eq!(dead[0].text("rabbitry-reason"), "abandoned");
-                assert_eq!(dead[0].json()["data"], 0);
+                assert_eq!(dead[0].json()["data"], killer.number);
                 break process;
             }
         }
     };
-    assert_eq!(deaths, 3);
+    assert_eq!(deaths, 3, "{killer:?}");
     let handled = || numbers(&lines, "handled").into_iter().collect::<BTreeSet<_>>();
-    eventually("all others are handled", || async { handled().len() as u64 == others }).await;
-    assert_eq!(handled(), (1..others + 1).collect());
+    eventually("all others are handled", || async { handled().len() as u64 == killer.others }).await;
+    assert_eq!(handled(), (0..=killer.others).filter(|number| *number != killer.number).collect());
     process.signal("TERM").await;
     assert!(process.wait().await.success());
     assert_eq!(client.count("worker.work.dead").await, Some(0));
@@ -122,6 +151,29 @@ async fn what_a_killed_process_had_in_hand_is_handled_by_the_next() {
     assert!(process.wait().await.success());
     assert_all(&numbers(&lines, "handled"), 0..3000);
     Books::read(&broker).await.balance(3000, 3000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_process_had_in_hand_holds_up_nobody() {
+    let broker = TestBroker::new().await;
+    jobs(&broker, 100).await;
+    let (url, lines) = (broker.url(), Record::default());
+    let variables = [("AMQP_URL", url.as_str()), ("HOLD", "0")];
+    let handled = || numbers(&lines, "handled").into_iter().collect::<BTreeSet<_>>();
+    let mut process = Child::start(env!("CARGO_BIN_EXE_worker"), &variables, &lines);
+    eventually("the others are handled", || async { handled().len() == 99 }).await;
+    process.signal("KILL").await;
+    process.wait().await;
+    // It is delivered first, and never ends.
+    let mut process = Child::start(env!("CARGO_BIN_EXE_worker"), &variables, &lines);
+    let begun = || numbers(&lines, "begun").into_iter().filter(|number| *number == 0).count();
+    eventually("it runs again", || async { begun() == 2 }).await;
+    let sender = broker.start(Service::new("sender").publishes::<AnyEvent>()).await;
+    publish_numbers(&any(&sender), "job.new", 100..200).await;
+    stop(sender).await;
+    eventually("the new ones are handled", || async { handled().len() == 199 }).await;
+    process.signal("KILL").await;
+    process.wait().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

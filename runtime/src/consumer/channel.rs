@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use futures_util::{FutureExt, StreamExt, future::BoxFuture};
 use tokio_util::sync::CancellationToken;
 
-use super::{Consumer, Ended, Runs, Stopped, TICK, settle::Settler};
+use super::{Consumer, Ended, Runs, Stopped, TICK, settle::Settler, worker::unanswered};
 use crate::transport::{ConsumeChannel, Delivery, Lifecycle, TransportError};
 
 /// How many finished deliveries are acknowledged at once, at most.
@@ -14,6 +14,10 @@ const FLUSH_AT: usize = 64;
 const FLUSH_AFTER: Duration = Duration::from_millis(5);
 /// How long no delivery means that there is none to be careful with.
 const QUIET: Duration = Duration::from_millis(100);
+/// How long a run may hold up others for being the first on a message whose consumer has died.
+const PATIENCE: Duration = Duration::from_millis(100);
+/// How many deaths make it likely that it is the message that kills.
+const LIKELY: i64 = 2;
 
 /// How many acknowledging frames a broker is known to take that come after its answer to a cancel and right before the
 /// channel's end; of more it may forget some.
@@ -31,6 +35,8 @@ struct Serving {
     flush_due: Option<BoxFuture<'static, ()>>,
     /// While the broker sends few ahead: when it may send more.
     widen_due: Option<BoxFuture<'static, ()>>,
+    /// When it may send more although this is not known to be safe.
+    patience: Option<BoxFuture<'static, ()>>,
     /// When the channel is looked at, which gives nothing while all hands are full.
     tick: BoxFuture<'static, ()>,
     phase: Phase,
@@ -67,6 +73,7 @@ impl Consumer {
             flush: None,
             flush_due: None,
             widen_due: (prefetch < self.prefetch).then(|| clock.sleep(QUIET)),
+            patience: None,
             tick: clock.sleep(TICK),
             phase: Phase::Receiving,
             unproven: 0,
@@ -99,6 +106,7 @@ impl Consumer {
                     serving.start_flush();
                 }
                 () = due(&mut serving.widen_due), if serving.widen_due.is_some() && self.runs.is_empty() => self.widen(serving).await?,
+                () = due(&mut serving.patience), if serving.patience.is_some() => self.widen(serving).await?,
                 () = serving.phase.over() => serving.phase = Phase::Finishing,
                 () = &mut serving.tick => {
                     serving.tick = clock.sleep(TICK);
@@ -119,10 +127,16 @@ impl Consumer {
             serving.phase = Phase::Finishing;
             return Ok(());
         };
-        let is_new = !delivery.redelivered;
+        let (is_new, deaths) = (!delivery.redelivered, unanswered(&delivery));
         self.start(serving, delivery);
-        if serving.widen_due.is_some() && is_new {
-            self.widen(serving).await?;
+        if serving.widen_due.is_some() {
+            if is_new {
+                self.widen(serving).await?;
+            } else if deaths < LIKELY {
+                // One death has many causes, and a slow handler should not make its queue wait for one. If it does kill,
+                // those beside it have died twice, and from then on it is alone.
+                serving.patience = Some(self.worker.clock.sleep(PATIENCE));
+            }
         }
         Ok(())
     }
@@ -139,6 +153,7 @@ impl Consumer {
 
     fn ended(&self, serving: &mut Serving, ended: &Ended) {
         self.sign.works_on(self.runs.len());
+        serving.patience = None;
         // Only from now on can no delivery mean that there is none: at a prefetch of 1 none comes while one runs.
         if serving.widen_due.is_some() {
             serving.widen_due = Some(self.worker.clock.sleep(QUIET));
@@ -148,7 +163,7 @@ impl Consumer {
 
     /// Has the broker send as many ahead as it may.
     async fn widen(&mut self, serving: &mut Serving) -> Result<(), TransportError> {
-        serving.widen_due = None;
+        (serving.widen_due, serving.patience) = (None, None);
         let prefetch = self.prefetch;
         let widening = serving.channel.consume(prefetch);
         meanwhile(widening, &mut self.runs, &mut serving.settler, self.generation).await
@@ -157,7 +172,7 @@ impl Consumer {
     /// Has the broker send no more.
     async fn stop_receiving(&mut self, serving: &mut Serving) -> Result<(), TransportError> {
         self.sign.life().enter(Lifecycle::Draining);
-        serving.widen_due = None;
+        (serving.widen_due, serving.patience) = (None, None);
         // The second half of the grace is for what is begun at the end of the first.
         serving.phase = Phase::Draining(self.worker.clock.sleep(self.grace / 2));
         let written = serving.flush.take();

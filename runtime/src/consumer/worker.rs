@@ -13,7 +13,7 @@ use tracing::Instrument;
 
 use super::{Stuck, follow::Sent};
 use crate::{
-    envelope::{self, Format, Message, Reason, attempts_so_far, headers},
+    envelope::{self, Format, HeaderValue, Message, Reason, attempts_so_far, headers},
     event::DecodeError,
     handler::{Attempt, Bound, HandlerError, Received, Returned, Verdict, chain, fresh_id},
     observe::{Next, Observer, RunEnd},
@@ -208,8 +208,15 @@ impl Worker {
 /// delivery of all that the broker had sent ahead.
 fn abandoned(delivery: &Delivery, survived: u64) -> Option<i64> {
     let limit = ABANDONED.saturating_add_unsigned(survived).min(ABANDONED_AT_LAST);
-    let count = delivery.message.properties.headers.get(headers::DELIVERY_COUNT)?.as_integer()?;
-    (delivery.redelivered && count >= limit).then_some(count)
+    let count = unanswered(delivery);
+    (count >= limit).then_some(count)
+}
+
+/// How often it was delivered before and got no answer; 0 where the broker does not count.
+pub(super) fn unanswered(delivery: &Delivery) -> i64 {
+    let count = delivery.message.properties.headers.get(headers::DELIVERY_COUNT);
+    let count = count.filter(|_| delivery.redelivered).and_then(HeaderValue::as_integer);
+    count.unwrap_or_default()
 }
 
 fn undecodable(error: &DecodeError) -> Failed {

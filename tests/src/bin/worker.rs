@@ -1,7 +1,8 @@
 //! A service for tests that end its process: it handles `job.*` and prints what it does, a line each.
 //!
 //! `AMQP_URL` is the broker; `ABORT_ON` the number that ends the process at once, after `ABORT_AFTER` ms; `HOLD` the
-//! number that is held for ever, or `HOLD_MS` ms; `EACH_MS` how long all others take; `ATTEMPTS` the runs in all.
+//! number that is held for ever, or `HOLD_MS` ms; `EACH_MS` how long all others take; `ATTEMPTS` the runs in all; `PREFETCH` how many
+//! are sent ahead.
 
 use std::{io::Write, time::Duration};
 
@@ -43,7 +44,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     if let Some(attempts) = variable("ATTEMPTS") {
         policy = policy.attempts(attempts);
     }
-    let subscription = Subscription::to("job.*").name("work").retry(policy).handler(handle);
+    let mut subscription = Subscription::to("job.*").name("work").retry(policy);
+    if let Some(prefetch) = variable::<u16>("PREFETCH") {
+        subscription = subscription.prefetch(prefetch).concurrency(prefetch.min(16));
+    }
+    let subscription = subscription.handler(handle);
     Service::new("worker").subscription(subscription).run().await?;
     Ok(())
 }
