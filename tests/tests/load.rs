@@ -1,6 +1,6 @@
 //! Many events, and one among them that misbehaves.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream};
 use rabbitry::{AnyEvent, RetryPolicy, Service, Subscription};
@@ -55,6 +55,43 @@ async fn a_blocked_handler_holds_up_nobody() {
     seen.wait_for(10_001).await;
     stop(running).await;
     Books::read(&broker).await.balance(10_001, 10_001);
+}
+
+/// Longer than the test may take.
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// A handler that fails on every eleventh of its events.
+fn poisoned(name: &str, policy: RetryPolicy, runs: &Record<u64>) -> Subscription {
+    let runs = runs.clone();
+    Subscription::to("order").name(name).concurrency(4).retry(policy.jitter(0.0)).handler(move |event: AnyEvent| {
+        let number = number(&event);
+        runs.add(number);
+        async move { if number.is_multiple_of(11) { Err(format!("{number} is poison")) } else { Ok(()) } }
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn poison_costs_the_good_ones_nothing_but_its_own_work() {
+    let broker = TestBroker::new().await;
+    let (waiting, dying) = (Record::default(), Record::default());
+    let policy = RetryPolicy::default().attempts(3);
+    let waits = poisoned("waits", policy.immediate(0).first(HOUR).max(HOUR), &waiting);
+    let dies = poisoned("dies", policy.immediate(1).first(Duration::from_secs(1)), &dying);
+    let service = Service::new("worker").publishes::<AnyEvent>().subscription(waits).subscription(dies);
+    let running = broker.start(service).await;
+    publish_numbers(&any(&running), "order", 0..11_000).await;
+    // Each once, the poison too: what waits for an hour holds up nobody.
+    assert_each_once(waiting.wait_for(11_000).await, 0..11_000);
+    let mut runs = dying.wait_for(10_000 + 3 * 1000).await;
+    eventually("the books are settled", || async {
+        Books::read(&broker).await == Books { waiting: 1000, dead: 1000, undeliverable: 0 }
+    })
+    .await;
+    stop(running).await;
+    runs.sort_unstable();
+    let allowed = |number: u64| if number.is_multiple_of(11) { 3 } else { 1 };
+    assert_eq!(runs, (0..11_000).flat_map(|number| vec![number; allowed(number)]).collect::<Vec<_>>());
+    assert_eq!((waiting.len(), dying.len()), (11_000, 13_000), "and no more");
 }
 
 /// A message that ends the process which handles it, among others that do not.

@@ -2,15 +2,16 @@
 //! a clock that the test holds, or what only `rabbitmqctl` tells of consumers and connections.
 
 use std::{
-    sync::Arc,
+    collections::BTreeSet,
+    sync::{Arc, Mutex, mpsc},
     time::{Duration, Instant},
 };
 
 use futures_util::FutureExt;
 use rabbitry::{AnyEvent, PublishError, Service, Subscription};
 use rabbitry_tests::{
-    Books, Child, HeldClock, Node, Record, TestBroker, any, assert_each_once, eventually, gated, number, numbered,
-    publish_numbers, stop, within,
+    Books, Child, Header, HeldClock, Node, Record, TestBroker, any, assert_each_once, eventually, gated, number,
+    numbered, publish_numbers, stop, within,
 };
 use tokio::sync::Semaphore;
 
@@ -181,4 +182,78 @@ async fn a_second_signal_ends_the_process_at_once() {
     again.signal("TERM").await;
     assert!(again.wait().await.success());
     Books::read(&broker).await.balance(1, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_ends_a_process_that_waits_for_its_broker() {
+    let lines = Record::default();
+    let variables = [("AMQP_URL", "amqp://127.0.0.1:1"), ("RUST_LOG", "rabbitry=warn")];
+    for signal in ["TERM", "INT"] {
+        let before = lines.len();
+        let mut process = Child::start(env!("CARGO_BIN_EXE_worker"), &variables, &lines);
+        let waits = || lines.all()[before..].iter().any(|line| line.contains("cannot connect to RabbitMQ"));
+        eventually("it waits for its broker", || async { waits() }).await;
+        process.signal(signal).await;
+        assert_eq!(process.wait().await.code(), Some(0));
+    }
+}
+
+/// What was not confirmed when the process had to end is said again by the next, with the same ids.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_while_nothing_is_confirmed_loses_nothing() {
+    let node = Node::private("unconfirmed", &[]).await;
+    let broker = TestBroker::on(&node).await;
+    jobs(&broker, 500).await;
+    let client = broker.client().await;
+    let text = Header::LongString("quorum".into());
+    client.declare_queue_with("echoes", &[("x-queue-type", text)]).await;
+    client.bind("echoes", "events", "echo").await;
+    let lines = Record::default();
+    let variables = [("ECHO", "1"), ("GRACE", "2s"), ("EACH_MS", "20")];
+    let mut process = child(&broker, &variables, &lines);
+    lines.wait_for(200).await;
+    node.freeze().await;
+    let frozen = lines.len();
+    // Each of its sixteen hands is full of what has no confirm.
+    eventually("handlers end", || async { lines.len() > frozen }).await;
+    let since = Instant::now();
+    process.signal("TERM").await;
+    let status = process.wait().await;
+    assert_eq!(status.code(), Some(1), "it says that it did not end well");
+    assert!(since.elapsed() < Duration::from_secs(16), "{:?}", since.elapsed());
+    node.thaw().await;
+    let mut next = child(&broker, &variables, &lines);
+    let mut echoes = BTreeSet::new();
+    while echoes.len() < 500 {
+        let echo = &client.receive("echoes", 1).await[0];
+        echoes.insert((echo.json()["data"].as_u64(), echo.id()));
+    }
+    assert!(echoes.iter().map(|(number, _)| *number).eq((0..500).map(Some)), "each has one id: {echoes:?}");
+    eventually("all is acknowledged", || async { client.count("worker.work").await == Some(0) }).await;
+    next.signal("TERM").await;
+    assert_eq!(next.wait().await.code(), Some(0));
+    assert_eq!(client.count("worker.work").await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handler_that_keeps_its_thread_does_not_keep_the_shutdown() {
+    let broker = TestBroker::new().await;
+    let (begun, (free, held)) = (Record::default(), mpsc::channel::<()>());
+    let (notes, held) = (begun.clone(), Mutex::new(held));
+    let keeps = Subscription::to("order").name("keeps").handler(move |event: AnyEvent| {
+        notes.add(number(&event));
+        // Not how it is done: a handler should await.
+        let _ = held.lock().unwrap().recv();
+        async {}
+    });
+    let service = Service::new("kept").publishes::<AnyEvent>().grace("1s").subscription(keeps);
+    let running = broker.start(service).await;
+    publish_numbers(&any(&running), "order", 0..1).await;
+    begun.wait_for(1).await;
+    let error = within("stopping", running.shutdown()).await.unwrap_err();
+    assert_eq!(error.cut_off, [("keeps".to_owned(), 1)]);
+    drop(free);
+    drop(running);
+    eventually("its connections are closed", || async { broker.connections().await.is_empty() }).await;
+    Books::read(&broker).await.balance(1, 0);
 }

@@ -4,7 +4,9 @@ use std::{fmt, future::Future};
 
 use futures_util::future::BoxFuture;
 
-use super::{Argument, HandlerError, MissingResource, Outcome, Received, Resources, Returned, Takes};
+use super::{
+    Argument, HandlerError, MissingResource, Outcome, Received, Resources, Returned, Takes, thread::on_a_thread,
+};
 use crate::event::{DecodeError, Events};
 
 /// One run of a handler: what it returned, or why it failed.
@@ -127,17 +129,9 @@ macro_rules! functions {
                     let bound: Bound = Box::new(move |received, returned| {
                         $(let $argument = $argument::extract(&$argument, received)?;)+
                         let function = self.clone();
-                        let run = async move {
-                            let joined = tokio::task::spawn_blocking(move || function($($argument),+)).await;
-                            match joined {
-                                Ok(outcome) => finish(outcome, returned),
-                                Err(stopped) => match stopped.try_into_panic() {
-                                    // Caught further up, like that of a handler that runs in place.
-                                    Ok(panic) => std::panic::resume_unwind(panic),
-                                    Err(stopped) => Err(HandlerError::from(stopped)),
-                                },
-                            }
-                        };
+                        // A panic is caught further up, like that of a handler that runs in place.
+                        let run =
+                            async move { finish(on_a_thread(move || function($($argument),+)).await?, returned) };
                         Ok(Box::pin(run) as Run)
                     });
                     Ok(bound)

@@ -14,6 +14,7 @@ mod outcome;
 mod received;
 mod resources;
 mod returned;
+mod thread;
 
 pub use argument::{Argument, Attempt, State, Takes};
 pub use error::{HandlerError, HandlerResultExt};

@@ -154,7 +154,10 @@ impl BuiltService {
         tokio::select! {
             signal = signals.next() => Ok(running.stop(signal, &mut signals).await?),
             // Something of ours went wrong, and is in the log.
-            () = running.stopping() => Ok(running.shutdown().await?),
+            () = running.stopping() => {
+                running.shutdown().await?;
+                Err(RunError::Broken { service: running.name().to_owned() })
+            }
             error = refused => {
                 let _ = running.shutdown().await;
                 Err(error.into())

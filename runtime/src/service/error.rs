@@ -206,6 +206,13 @@ pub enum RunError {
     /// It did not stop in time.
     #[error(transparent)]
     Shutdown(#[from] ShutdownError),
+    /// A task of the service panicked, which is a bug of rabbitry: the log tells of it. The service was stopped, and all that it
+    /// had in hand comes again.
+    #[error("service `{service}` stopped over a bug of rabbitry; the log has it")]
+    Broken {
+        /// The service's name.
+        service: String,
+    },
     /// The process cannot listen for signals.
     #[error("cannot listen for signals: {0}")]
     Signals(#[source] std::io::Error),

@@ -8,6 +8,7 @@ mod health;
 mod plan;
 mod policies;
 mod running;
+mod shutdown;
 mod signal;
 mod site;
 mod watch;

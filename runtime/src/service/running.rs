@@ -15,7 +15,7 @@ use tokio::{sync::Mutex, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    BuiltService, ConnectionHealth, Health, ShutdownError, UndeclaredEvent,
+    BuiltService, ConnectionHealth, Health, UndeclaredEvent,
     policies::{self, Seen, Sight},
     signal::Signals,
     watch::{Counted, Dog, Watch},
@@ -30,45 +30,42 @@ use crate::{
     transport::{ConnectionState, Lifecycle, Link, TransportError},
 };
 
-/// How long what is cut off may take to let go: with the default grace and the goodbyes it stays within 30 s.
-const LAST_MOMENT: Duration = Duration::from_secs(2);
-
 /// A running service.
 ///
 /// Keep it as long as the service shall run: dropping it cuts the service off at once, as a crash would. Nothing is lost by
 /// that, but handlers in hand run again. [`shutdown`](Self::shutdown) ends it well.
 pub struct Running {
-    parts: Parts,
+    pub(super) parts: Parts,
 }
 
 /// What a running service is made of.
 pub(super) struct Parts {
-    name: String,
-    grace: Duration,
-    clock: Arc<dyn Clock>,
-    outgoing: Arc<Outgoing>,
+    pub(super) name: String,
+    pub(super) grace: Duration,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) outgoing: Arc<Outgoing>,
     declared: Vec<Events>,
-    publishing: Arc<Link>,
-    consuming: Option<Arc<Link>>,
+    pub(super) publishing: Arc<Link>,
+    pub(super) consuming: Option<Arc<Link>>,
     unrouted: Arc<AtomicU64>,
     undeliverable: Arc<Count>,
     dead_letter_limit: u64,
     /// What policies do to its queues.
     policies: Seen,
-    subscriptions: Vec<Arc<Watched>>,
+    pub(super) subscriptions: Vec<Arc<Watched>>,
     /// Begins the shutdown: consumers take no more deliveries.
     pub(super) stopping: CancellationToken,
     /// Ends it: consumers finish nothing more.
     pub(super) cut: CancellationToken,
     /// Cancelled when the consumers have ended: the publisher finishes what it has.
-    closing: CancellationToken,
-    tasks: Mutex<Tasks>,
+    pub(super) closing: CancellationToken,
+    pub(super) tasks: Mutex<Tasks>,
 }
 
 #[derive(Default)]
-struct Tasks {
-    consumers: Vec<(String, JoinHandle<Stopped>)>,
-    publisher: Option<JoinHandle<()>>,
+pub(super) struct Tasks {
+    pub(super) consumers: Vec<(String, JoinHandle<Stopped>)>,
+    pub(super) publisher: Option<JoinHandle<()>>,
 }
 
 impl Parts {
@@ -104,15 +101,6 @@ impl Parts {
         if let Some(watch) = policies::Watch::of(built, self.policies.clone(), self.stopping.clone()) {
             tokio::spawn(watched(watch.run(), "policies".to_owned(), self.stopping.clone()));
         }
-    }
-
-    /// Ends when the shutdown must: the last moment after the grace period or a cut, whichever comes first.
-    async fn limit(&self) {
-        tokio::select! {
-            () = self.cut.cancelled() => {}
-            () = self.clock.sleep(self.grace) => self.cut.cancel(),
-        }
-        self.clock.sleep(LAST_MOMENT).await;
     }
 
     pub(super) fn consume(&mut self, worker: &Worker, consumer: Consumer) {
@@ -254,93 +242,6 @@ impl Running {
         Ok(())
     }
 
-    /// Stops: takes no more deliveries, lets the handlers in hand finish within the grace period, waits for the last
-    /// confirms and acknowledgements, and closes. It ends [`grace`](crate::Service::grace) and some seconds after it began,
-    /// whatever the broker does.
-    ///
-    /// # Errors
-    /// Handlers were cut off at the end of the grace period, or messages had no confirm. The events come again.
-    ///
-    /// # Cancel safety
-    /// A shutdown whose future is dropped goes no further than consumers that finish what they have; call it again to go on,
-    /// with a new grace period.
-    pub async fn shutdown(&self) -> Result<(), ShutdownError> {
-        let parts = &self.parts;
-        parts.stopping.cancel();
-        parts.publishing.drain();
-        parts.consuming.iter().for_each(|link| link.drain());
-        let mut tasks = parts.tasks.lock().await;
-        let mut limit = std::pin::pin!(parts.limit());
-        let mut over = false;
-        let mut cut_off = Vec::new();
-        while let Some((handler, task)) = tasks.consumers.last_mut() {
-            let joined = tokio::select! {
-                biased;
-                joined = &mut *task => joined,
-                () = &mut limit, if !over => {
-                    over = true;
-                    tasks.consumers.iter().for_each(|(_, task)| task.abort());
-                    continue;
-                }
-            };
-            match joined {
-                Ok(Stopped { cut_off: 0 }) => {}
-                Ok(Stopped { cut_off: runs }) => cut_off.push((handler.clone(), runs)),
-                Err(error) => {
-                    tracing::error!(handler, %error, "a consumer did not end well");
-                    cut_off.push((handler.clone(), 1));
-                }
-            }
-            tasks.consumers.pop();
-        }
-        parts.closing.cancel();
-        let mut unconfirmed = 0;
-        if let Some(publisher) = &mut tasks.publisher {
-            let limit = async {
-                if !over {
-                    limit.await;
-                }
-            };
-            let mut limit = std::pin::pin!(limit);
-            tokio::select! {
-                biased;
-                joined = &mut *publisher => {
-                    if let Err(error) = joined {
-                        tracing::error!(%error, "the publishing task ended badly");
-                    }
-                }
-                () = &mut limit => {
-                    unconfirmed = parts.outgoing.window.on_their_way();
-                    publisher.abort();
-                }
-            }
-        }
-        tasks.publisher = None;
-        match &parts.consuming {
-            Some(consuming) => _ = tokio::join!(consuming.close(), parts.publishing.close()),
-            None => parts.publishing.close().await,
-        }
-        if cut_off.is_empty() && unconfirmed == 0 {
-            tracing::info!(service = parts.name, "stopped");
-            return Ok(());
-        }
-        cut_off.sort();
-        Err(ShutdownError { service: parts.name.clone(), cut_off, unconfirmed })
-    }
-
-    /// Shuts down after a signal; a second one ends it at once.
-    pub(super) async fn stop(&self, signal: &str, signals: &mut Signals) -> Result<(), ShutdownError> {
-        tracing::info!(service = self.parts.name, signal, "stopping");
-        let mut shutdown = std::pin::pin!(self.shutdown());
-        tokio::select! {
-            biased;
-            ended = &mut shutdown => return ended,
-            signal = signals.next() => tracing::warn!(service = self.parts.name, signal, "stopping at once"),
-        }
-        self.parts.cut.cancel();
-        shutdown.await
-    }
-
     /// Waits until every subscription receives events.
     ///
     /// # Errors
@@ -351,6 +252,10 @@ impl Running {
         }
         tracing::info!(service = self.parts.name, "started");
         Ok(())
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.parts.name
     }
 
     fn declares(&self, name: &str) -> bool {

@@ -2,12 +2,12 @@
 //!
 //! `AMQP_URL` is the broker; `ABORT_ON` the number that ends the process at once, after `ABORT_AFTER` ms; `HOLD` the
 //! number that is held for ever, or `HOLD_MS` ms; `EACH_MS` how long all others take; `ATTEMPTS` the runs in all; `PREFETCH` how many
-//! are sent ahead.
+//! are sent ahead; `GRACE` the grace period; with `ECHO` it says again, as `echo`, what it has handled.
 
 use std::{io::Write, time::Duration};
 
 use rabbitry::{AnyEvent, RetryPolicy, Service, Subscription};
-use rabbitry_tests::number;
+use rabbitry_tests::{number, numbered};
 
 fn variable<T: std::str::FromStr>(name: &str) -> Option<T> {
     std::env::var(name).ok()?.parse().ok()
@@ -20,7 +20,7 @@ fn say(what: &str, number: u64) {
     let _ = out.flush();
 }
 
-async fn handle(event: AnyEvent) {
+async fn handle(event: AnyEvent) -> Option<AnyEvent> {
     let number = number(&event);
     say("begun", number);
     if variable("ABORT_ON") == Some(number) {
@@ -35,6 +35,7 @@ async fn handle(event: AnyEvent) {
     }
     tokio::time::sleep(Duration::from_millis(variable("EACH_MS").unwrap_or(0))).await;
     say("handled", number);
+    std::env::var_os("ECHO").map(|_| numbered("echo", number))
 }
 
 #[tokio::main]
@@ -49,6 +50,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         subscription = subscription.prefetch(prefetch).concurrency(prefetch.min(16));
     }
     let subscription = subscription.handler(handle);
-    Service::new("worker").subscription(subscription).run().await?;
+    let mut service = Service::new("worker").subscription(subscription);
+    if let Some(grace) = variable::<String>("GRACE") {
+        service = service.grace(grace.as_str());
+    }
+    service.run().await?;
     Ok(())
 }
