@@ -53,6 +53,9 @@ pub use time::{Clock, IntoDuration, InvalidDuration, SystemClock};
 pub use topology::{Comparison, Difference, Exchange, ExchangeKind, QueueType, Topology, TopologyMode};
 pub use transport::{Broker, Lifecycle, amqp::InvalidUrl};
 
+#[doc = include_str!("docs/guarantees.md")]
+pub mod guarantees {}
+
 /// The traits that add methods to results.
 pub mod prelude {
     pub use crate::handler::HandlerResultExt;

@@ -150,3 +150,42 @@ fn what_the_architecture_names_is_there() {
         );
     }
 }
+
+/// What is guaranteed is worth what its tests are.
+#[test]
+fn each_guarantee_names_tests_that_are_there() {
+    let text = fs::read_to_string(root().join("runtime/src/docs/guarantees.md")).unwrap();
+    let (promises, rest) = text.split_once("# Promises").unwrap().1.split_once("# Conditions").unwrap();
+    let rows: Vec<&str> = promises.lines().filter(|line| line.starts_with("| ")).skip(2).collect();
+    assert!(rows.len() > 25, "{rows:#?}");
+    for row in rows {
+        let held_by = row.trim_end_matches('|').rsplit('|').next().unwrap();
+        let tests: Vec<&str> = named_tests(held_by).collect();
+        assert!(!tests.is_empty(), "no test holds: {row}");
+        tests.into_iter().for_each(assert_is_a_test);
+    }
+    named_tests(rest).for_each(assert_is_a_test);
+}
+
+/// What stands in backquotes as `file::test`.
+fn named_tests(text: &str) -> impl Iterator<Item = &str> {
+    let quoted = text.split('`').skip(1).step_by(2);
+    quoted.filter(|name| {
+        name.contains("::") && name.chars().all(|c| c.is_ascii_lowercase() || "_:0123456789".contains(c))
+    })
+}
+
+fn assert_is_a_test(name: &str) {
+    let (file, test) = name.split_once("::").unwrap();
+    let path = root().join("tests/tests").join(file).with_extension("rs");
+    let code = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{name}: {}: {error}", path.display()));
+    let is_one = |at: usize| {
+        let before = code[..at].trim_end();
+        before.ends_with("#[test]")
+            || before.lines().last().is_some_and(|line| line.trim().starts_with("#[tokio::test"))
+    };
+    let of_both = |at: usize| code[at..].lines().next().is_some_and(|line| line.contains("(place: Place)"));
+    let function = format!("fn {test}(");
+    let mut places = code.match_indices(&function).map(|(at, _)| code[..at].rfind('\n').map_or(0, |at| at + 1));
+    assert!(places.any(|at| is_one(at) || (of_both(at) && code.contains("on_both! {"))), "{name} is no test");
+}

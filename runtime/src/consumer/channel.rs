@@ -14,9 +14,9 @@ const FLUSH_AT: usize = 64;
 const FLUSH_AFTER: Duration = Duration::from_millis(5);
 /// How long no delivery means that there is none to be careful with.
 const QUIET: Duration = Duration::from_millis(100);
-/// How long a run may hold up others for being the first on a message whose consumer has died.
+/// How long a run on a message whose consumer has died is alone.
 const PATIENCE: Duration = Duration::from_millis(100);
-/// How many deaths make it likely that it is the message that kills.
+/// How many deaths make it likely that it is the message that kills: it stays alone.
 const LIKELY: i64 = 2;
 
 /// How many acknowledging frames a broker is known to take that come after its answer to a cancel and right before the
@@ -35,8 +35,12 @@ struct Serving {
     flush_due: Option<BoxFuture<'static, ()>>,
     /// While the broker sends few ahead: when it may send more.
     widen_due: Option<BoxFuture<'static, ()>>,
-    /// When it may send more although this is not known to be safe.
-    patience: Option<BoxFuture<'static, ()>>,
+    /// Whether it sends one at a time.
+    is_careful: bool,
+    /// When it sends one more beside what is in hand, although that is not known to be safe.
+    beside_due: Option<BoxFuture<'static, ()>>,
+    /// The delivery that came last.
+    latest: u64,
     /// When the channel is looked at, which gives nothing while all hands are full.
     tick: BoxFuture<'static, ()>,
     phase: Phase,
@@ -73,7 +77,9 @@ impl Consumer {
             flush: None,
             flush_due: None,
             widen_due: (prefetch < self.prefetch).then(|| clock.sleep(QUIET)),
-            patience: None,
+            is_careful: prefetch == 1 && self.prefetch > 1,
+            beside_due: None,
+            latest: 0,
             tick: clock.sleep(TICK),
             phase: Phase::Receiving,
             unproven: 0,
@@ -106,7 +112,7 @@ impl Consumer {
                     serving.start_flush();
                 }
                 () = due(&mut serving.widen_due), if serving.widen_due.is_some() && self.runs.is_empty() => self.widen(serving).await?,
-                () = due(&mut serving.patience), if serving.patience.is_some() => self.widen(serving).await?,
+                () = due(&mut serving.beside_due), if takes && serving.beside_due.is_some() => self.beside(serving).await?,
                 () = serving.phase.over() => serving.phase = Phase::Finishing,
                 () = &mut serving.tick => {
                     serving.tick = clock.sleep(TICK);
@@ -128,14 +134,14 @@ impl Consumer {
             return Ok(());
         };
         let (is_new, deaths) = (!delivery.redelivered, unanswered(&delivery));
+        (serving.latest, serving.beside_due) = (delivery.tag, None);
         self.start(serving, delivery);
         if serving.widen_due.is_some() {
             if is_new {
                 self.widen(serving).await?;
-            } else if deaths < LIKELY {
-                // One death has many causes, and a slow handler should not make its queue wait for one. If it does kill,
-                // those beside it have died twice, and from then on it is alone.
-                serving.patience = Some(self.worker.clock.sleep(PATIENCE));
+            } else if serving.is_careful && deaths < LIKELY {
+                // One death has many causes, and slow handlers should not make their queue wait for it.
+                serving.beside_due = Some(self.worker.clock.sleep(PATIENCE));
             }
         }
         Ok(())
@@ -153,7 +159,10 @@ impl Consumer {
 
     fn ended(&self, serving: &mut Serving, ended: &Ended) {
         self.sign.works_on(self.runs.len());
-        serving.patience = None;
+        if ended.tag == serving.latest {
+            // The broker sends the next one for it.
+            serving.beside_due = None;
+        }
         // Only from now on can no delivery mean that there is none: at a prefetch of 1 none comes while one runs.
         if serving.widen_due.is_some() {
             serving.widen_due = Some(self.worker.clock.sleep(QUIET));
@@ -161,9 +170,17 @@ impl Consumer {
         ended.settle(self.generation, &mut serving.settler);
     }
 
+    /// Has the broker send one more beside what is in hand, and no other for those that end meanwhile: so what is beside
+    /// the one that kills has died once at most, and next time it is the one that is alone.
+    async fn beside(&mut self, serving: &mut Serving) -> Result<(), TransportError> {
+        serving.beside_due = None;
+        let one_more = serving.channel.consume(1);
+        meanwhile(one_more, &mut self.runs, &mut serving.settler, self.generation).await
+    }
+
     /// Has the broker send as many ahead as it may.
     async fn widen(&mut self, serving: &mut Serving) -> Result<(), TransportError> {
-        (serving.widen_due, serving.patience) = (None, None);
+        (serving.widen_due, serving.beside_due) = (None, None);
         let prefetch = self.prefetch;
         let widening = serving.channel.consume(prefetch);
         meanwhile(widening, &mut self.runs, &mut serving.settler, self.generation).await
@@ -172,7 +189,7 @@ impl Consumer {
     /// Has the broker send no more.
     async fn stop_receiving(&mut self, serving: &mut Serving) -> Result<(), TransportError> {
         self.sign.life().enter(Lifecycle::Draining);
-        (serving.widen_due, serving.patience) = (None, None);
+        (serving.widen_due, serving.beside_due) = (None, None);
         // The second half of the grace is for what is begun at the end of the first.
         serving.phase = Phase::Draining(self.worker.clock.sleep(self.grace / 2));
         let written = serving.flush.take();

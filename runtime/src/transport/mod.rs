@@ -211,8 +211,8 @@ pub struct Returned {
 
 /// A channel that consumes one queue, used by one task.
 pub trait ConsumeChannel: Send {
-    /// Begins to receive with at most so many deliveries unsettled, or goes on with another number. What the channel had
-    /// before is not lost by that and comes first; while a number grows, more than it may be unsettled for a moment.
+    /// Begins to receive with at most so many deliveries unsettled, or goes on with another number, counted anew: what the
+    /// channel had before is not among them. It is not lost by that either, and comes first.
     ///
     /// # Errors
     /// 404 when there is no such queue, 403 when it may not be read, 405 when it is another connection's own.

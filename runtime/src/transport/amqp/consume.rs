@@ -1,6 +1,7 @@
 //! A channel that consumes one queue.
 
 use std::{
+    collections::VecDeque,
     sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
@@ -29,23 +30,23 @@ const SETTLE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A consuming channel.
 ///
-/// A prefetch count holds for consumers that begin after it was set, so a channel that widens has two consumers for a
-/// moment: the old one, which is being cancelled, and the new one.
+/// A prefetch count holds for consumers that begin after it was set, so a channel whose number changes has two consumers for
+/// a moment: the old one, which is being cancelled, and the new one.
 pub(super) struct Consuming {
     channel: Channel,
     queue: String,
     clock: Arc<dyn Clock>,
     /// The consumer that receives.
     current: Option<Consumer>,
-    /// A cancelled one, until what was on its way has come out.
-    ending: Option<Consumer>,
+    /// Cancelled ones, until what was on its way has come out.
+    ending: VecDeque<Consumer>,
     /// Whether we ended the consumer, so that its end is no loss.
     stopped: bool,
 }
 
 impl Consuming {
     pub(super) fn new(channel: Channel, queue: String, clock: Arc<dyn Clock>) -> Self {
-        Self { channel, queue, clock, current: None, ending: None, stopped: false }
+        Self { channel, queue, clock, current: None, ending: VecDeque::new(), stopped: false }
     }
 
     /// What ended the channel: it stands behind all that the buffer still holds.
@@ -75,7 +76,7 @@ impl ConsumeChannel for Consuming {
             let new = answered(&self.clock, "consuming", asked).await?;
             if let Some(old) = self.current.replace(new) {
                 self.cancel(old.tag()).await?;
-                self.ending = Some(old);
+                self.ending.push_back(old);
             }
             Ok(())
         })
@@ -84,11 +85,12 @@ impl ConsumeChannel for Consuming {
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Delivery>, TransportError>> {
         // First what came earlier; an ended stream must not be polled again, it would never answer.
         let mut next = None;
-        if let Some(ending) = &mut self.ending {
+        while let Some(ending) = self.ending.front_mut() {
             next = ready!(ending.poll_next_unpin(context));
-            if next.is_none() {
-                self.ending = None;
+            if next.is_some() {
+                break;
             }
+            self.ending.pop_front();
         }
         if next.is_none() {
             let Some(current) = &mut self.current else {
