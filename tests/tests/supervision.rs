@@ -151,6 +151,18 @@ async fn connections_lost_again_and_again_make_no_event_abandoned() {
     assert_eq!(Books::read(&broker).await, Books::default());
 }
 
+/// Suspends the channel's process at the broker, which takes its deliveries and whatever else it should tell, and passes on
+/// nothing.
+async fn suspend_consumers(broker: &TestBroker) {
+    let suspend = format!(
+        "length([sys:suspend(Pid) || Pid <- rabbit_channel:list_local(), \
+         [{{vhost, Vhost}}, {{consumer_count, Count}}] <- [rabbit_channel:info(Pid, [vhost, consumer_count])], \
+         Vhost =:= <<\"{}\">>, Count > 0]).",
+        broker.vhost()
+    );
+    assert_eq!(broker.node().ctl(&["eval", &suspend]).await, "1");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_subscription_that_hears_nothing_is_brought_back() {
     let lines = Lines::listen();
@@ -163,20 +175,32 @@ async fn a_subscription_that_hears_nothing_is_brought_back() {
     publish_numbers(&any(&running), "order", 0..10).await;
     seen.wait_for(10).await;
     assert_eq!(shown(&running).state, Lifecycle::Running);
-    // The channel's process at the broker, which takes its deliveries and gives them to nobody.
-    let suspend = format!(
-        "length([sys:suspend(Pid) || Pid <- rabbit_channel:list_local(), \
-         [{{vhost, Vhost}}, {{consumer_count, Count}}] <- [rabbit_channel:info(Pid, [vhost, consumer_count])], \
-         Vhost =:= <<\"{}\">>, Count > 0]).",
-        broker.vhost()
-    );
-    assert_eq!(node.ctl(&["eval", &suspend]).await, "1");
+    suspend_consumers(&broker).await;
     publish_numbers(&any(&running), "order", 10..200).await;
     lines.wait_for(&["WARN", "deaf consuming", "nothing has come from it"]).await;
     assert_all(&seen.wait_for_all(0..200).await, 0..200);
     eventually("it is ready again", || async { running.health().is_ready() }).await;
     let error = running.health().consuming.unwrap().last_error.unwrap();
     assert!(error.text.contains("queue deaf.order holds"), "{error:?}");
+    stop(running).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscription_that_is_not_told_of_its_queues_end_is_brought_back() {
+    let lines = Lines::listen();
+    let node = Node::private("untold", &[]).await;
+    let broker = TestBroker::on(&node).await;
+    let seen = Record::default();
+    let service = Service::new("untold").publishes::<AnyEvent>().subscribe("order", note(&seen));
+    let running = broker.start(service).await;
+    publish_numbers(&any(&running), "order", 0..10).await;
+    seen.wait_for(10).await;
+    suspend_consumers(&broker).await;
+    broker.client().await.delete_queue("untold.order").await;
+    lines.wait_for(&["WARN", "untold consuming", "queue untold.order is gone"]).await;
+    eventually("it is ready again", || async { running.health().is_ready() }).await;
+    publish_numbers(&any(&running), "order", 10..20).await;
+    seen.wait_for_all(0..20).await;
     stop(running).await;
 }
 

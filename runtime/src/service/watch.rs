@@ -210,8 +210,8 @@ impl Dog {
         }
     }
 
-    /// It seems to receive. If nothing has come for long, does its queue hold something that should have? Then the broker
-    /// has forgotten the consumer, or its channel hangs.
+    /// It seems to receive. If nothing has come for long, does its queue hold something that should have, or is it gone? Then
+    /// the broker has forgotten the consumer, or its channel hangs.
     async fn look_at_the_queue(
         &mut self,
         connection: &dyn Connection,
@@ -236,12 +236,24 @@ impl Dog {
         self.looked = now;
         let queue = watched.sign.queue();
         let usage = tokio::select! {
-            usage = connection.usage(&queue) => usage.ok()?,
+            usage = connection.usage(&queue) => usage,
             // It will be looked at again.
             () = clock.sleep(ANSWER) => return None,
         };
-        let silent = usage.consumers == 0 || usage.ready > 0;
-        if !silent || watched.sign.last_delivery() != delivered || watched.sign.in_flight() > 0 {
+        let quiet = now.duration_since(last).unwrap_or_default().as_secs();
+        let reason = match usage {
+            Ok(Usage { ready, consumers }) if consumers == 0 || ready > 0 => {
+                format!(
+                    "queue {queue} holds {ready} messages and has {consumers} consumers, but nothing has come from it for {quiet} s"
+                )
+            }
+            // A cluster does not tell all consumers of a queue's end.
+            Err(TransportError::Refused { code: NOT_FOUND, .. }) => {
+                format!("queue {queue} is gone, and nothing has come from it for {quiet} s; its consumer was not told")
+            }
+            Ok(_) | Err(_) => return None,
+        };
+        if watched.sign.last_delivery() != delivered || watched.sign.in_flight() > 0 {
             return None;
         }
         let suspicion = Suspicion(delivered);
@@ -250,11 +262,7 @@ impl Dog {
             return None;
         }
         self.patience = self.patience.saturating_mul(2).min(RARELY);
-        let Usage { ready, consumers } = usage;
-        let quiet = now.duration_since(last).unwrap_or_default().as_secs();
-        Some(TransportError::lost(format!(
-            "queue {queue} holds {ready} messages and has {consumers} consumers, but nothing has come from it for {quiet} s"
-        )))
+        Some(TransportError::lost(reason))
     }
 }
 
