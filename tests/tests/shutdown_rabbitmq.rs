@@ -131,6 +131,15 @@ async fn a_service_whose_broker_is_frozen_stops_in_time() {
     node.thaw().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_whose_broker_takes_nothing_stops_in_time() {
+    let node = Node::private("blocked", &[]).await;
+    let broker = TestBroker::on(&node).await;
+    let alarm = async |node: &Node| _ = node.ctl(&["set_vm_memory_high_watermark", "absolute", "1MB"]).await;
+    // And for a connection that is not closed well.
+    ends_in_time(&node, &broker, alarm, Duration::from_secs(16)).await;
+}
+
 fn child(broker: &TestBroker, variables: &[(&str, &str)], lines: &Record<String>) -> Child {
     let url = broker.url();
     let variables = [&[("AMQP_URL", url.as_str())], variables].concat();
