@@ -161,7 +161,7 @@ fn fails_at_first(name: &str, attempts: &Record<u64>) -> Service {
     Service::new(name).subscription(Subscription::to("bill").retry(policy).handler(handler))
 }
 
-/// What DESIGN and the docs of policies say of a work queue without room, on both lines.
+/// What the docs say of a work queue without room.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_work_queue_refuses_its_events_and_stops_a_level_of_the_ladder() {
     let _ = Lines::listen();
