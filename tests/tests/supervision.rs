@@ -163,19 +163,25 @@ async fn suspend_consumers(broker: &TestBroker) {
     assert_eq!(broker.node().ctl(&["eval", &suspend]).await, "1");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_subscription_that_hears_nothing_is_brought_back() {
-    let lines = Lines::listen();
-    // What stands still here would hold up others' questions to their node.
-    let node = Node::private("deaf", &[]).await;
+/// A service named so that has had ten events and hears nothing from now on, on a node of its own: what stands still there
+/// would hold up others' questions to it.
+async fn deaf(name: &str) -> (TestBroker, Record<u64>, Running) {
+    let node = Node::private(name, &[]).await;
     let broker = TestBroker::on(&node).await;
     let seen = Record::default();
-    let service = Service::new("deaf").publishes::<AnyEvent>().subscribe("order", note(&seen));
+    let service = Service::new(name).publishes::<AnyEvent>().subscribe("order", note(&seen));
     let running = broker.start(service).await;
     publish_numbers(&any(&running), "order", 0..10).await;
     seen.wait_for(10).await;
     assert_eq!(shown(&running).state, Lifecycle::Running);
     suspend_consumers(&broker).await;
+    (broker, seen, running)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscription_that_hears_nothing_is_brought_back() {
+    let lines = Lines::listen();
+    let (_broker, seen, running) = deaf("deaf").await;
     publish_numbers(&any(&running), "order", 10..200).await;
     lines.wait_for(&["WARN", "deaf consuming", "nothing has come from it"]).await;
     assert_all(&seen.wait_for_all(0..200).await, 0..200);
@@ -188,14 +194,7 @@ async fn a_subscription_that_hears_nothing_is_brought_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_subscription_that_is_not_told_of_its_queues_end_is_brought_back() {
     let lines = Lines::listen();
-    let node = Node::private("untold", &[]).await;
-    let broker = TestBroker::on(&node).await;
-    let seen = Record::default();
-    let service = Service::new("untold").publishes::<AnyEvent>().subscribe("order", note(&seen));
-    let running = broker.start(service).await;
-    publish_numbers(&any(&running), "order", 0..10).await;
-    seen.wait_for(10).await;
-    suspend_consumers(&broker).await;
+    let (broker, seen, running) = deaf("untold").await;
     broker.client().await.delete_queue("untold.order").await;
     lines.wait_for(&["WARN", "untold consuming", "queue untold.order is gone"]).await;
     eventually("it is ready again", || async { running.health().is_ready() }).await;
