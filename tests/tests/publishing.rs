@@ -156,6 +156,22 @@ async fn an_exchange_that_was_deleted_is_declared_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_exchange_that_was_deleted_is_there_again_for_the_next_event() {
+    let broker = TestBroker::new().await;
+    let seen = Record::default();
+    let running = broker.start(sender().subscribe("order", note(&seen))).await;
+    publish_numbers(&any(&running), "order", 0..1).await;
+    broker.client().await.delete_exchange("events").await;
+    // Alone on its way, it is certainly the one that is refused.
+    let error = any(&running).publish(numbered("order", 1)).await.unwrap_err();
+    assert!(matches!(error, PublishError::Refused { code: 404, in_doubt: false, .. }), "{error:?}");
+    any(&running).publish(numbered("order", 2)).await.unwrap();
+    assert_eq!(seen.wait_for(2).await, [0, 2]);
+    stop(running).await;
+    Books::read(&broker).await.balance(2, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_exchange_that_is_not_there_refuses_its_own_events_only() {
     let broker = TestBroker::new().await;
     let client = broker.client().await;

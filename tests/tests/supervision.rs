@@ -151,6 +151,19 @@ async fn connections_lost_again_and_again_make_no_event_abandoned() {
     assert_eq!(Books::read(&broker).await, Books::default());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_subscription_has_nothing_in_flight() {
+    let broker = test_broker().await;
+    let seen = Record::default();
+    let service = Service::new("idle").publishes::<AnyEvent>().subscribe("order", note(&seen));
+    let running = broker.start(service).await;
+    // It is over while the broker is told to send more ahead.
+    publish_numbers(&any(&running), "order", 0..1).await;
+    seen.wait_for(1).await;
+    eventually("nothing is in flight", || async { shown(&running).in_flight == 0 }).await;
+    stop(running).await;
+}
+
 /// Suspends the channel's process at the broker, which takes its deliveries and whatever else it should tell, and passes on
 /// nothing.
 async fn suspend_consumers(broker: &TestBroker) {

@@ -13,7 +13,8 @@ async fn main() -> ExitCode {
 
 /// Runs the service with its HTTP side.
 async fn serve(service: Service) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,lapin::returned_messages=off"));
     tracing_subscriber::fmt().with_env_filter(filter).init();
     orders::Server::start(service, &orders::Settings::from_env()).await?.serve().await
 }

@@ -5,8 +5,8 @@ use std::{env, io, process::ExitCode};
 use shop::{Shop, broker, demo, show};
 use tracing_subscriber::EnvFilter;
 
-/// The failures of handlers are among what is shown, so they are not logged again.
-const LOG: &str = "warn,rabbitry::consumer::tell=off";
+/// The failures of handlers are among what is shown, so they are not logged again. lapin logs what comes back with its body.
+const LOG: &str = "warn,rabbitry::consumer::tell=off,lapin::returned_messages=off";
 
 const USAGE: &str = "\
 usage: cargo run -p shop              opens the shop, to try with curl

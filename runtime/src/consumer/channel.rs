@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use futures_util::{FutureExt, StreamExt, future::BoxFuture};
 use tokio_util::sync::CancellationToken;
 
-use super::{Consumer, Ended, Runs, Stopped, TICK, settle::Settler, worker::unanswered};
+use super::{Consumer, Ended, Stopped, TICK, settle::Settler, worker::unanswered};
 use crate::transport::{ConsumeChannel, Delivery, Lifecycle, TransportError};
 
 /// How many finished deliveries are acknowledged at once, at most.
@@ -175,7 +175,11 @@ impl Consumer {
     async fn beside(&mut self, serving: &mut Serving) -> Result<(), TransportError> {
         serving.beside_due = None;
         let one_more = serving.channel.consume(1);
-        meanwhile(one_more, &mut self.runs, &mut serving.settler, self.generation).await
+        let asked = self.meanwhile(one_more, &mut serving.settler).await;
+        if self.runs.is_empty() {
+            serving.widen_due = Some(self.worker.clock.sleep(QUIET));
+        }
+        asked
     }
 
     /// Has the broker send as many ahead as it may.
@@ -183,7 +187,7 @@ impl Consumer {
         (serving.widen_due, serving.beside_due) = (None, None);
         let prefetch = self.prefetch;
         let widening = serving.channel.consume(prefetch);
-        meanwhile(widening, &mut self.runs, &mut serving.settler, self.generation).await
+        self.meanwhile(widening, &mut serving.settler).await
     }
 
     /// Has the broker send no more.
@@ -200,10 +204,36 @@ impl Consumer {
             }
             serving.channel.stop().await
         };
+        let cut = self.cut.clone();
         tokio::select! {
             biased;
-            () = self.cut.cancelled() => Ok(()),
-            stopped = meanwhile(stopping, &mut self.runs, &mut serving.settler, self.generation) => stopped,
+            () = cut.cancelled() => Ok(()),
+            stopped = self.meanwhile(stopping, &mut serving.settler) => stopped,
+        }
+    }
+
+    /// What the broker answers. What runs goes on meanwhile.
+    async fn meanwhile(
+        &mut self,
+        asking: impl Future<Output = Result<(), TransportError>>,
+        settler: &mut Settler,
+    ) -> Result<(), TransportError> {
+        let mut asking = std::pin::pin!(asking);
+        let clock = Arc::clone(&self.worker.clock);
+        let mut tick = clock.sleep(TICK);
+        loop {
+            tokio::select! {
+                biased;
+                answer = &mut asking => return answer,
+                Some(ended) = self.runs.next(), if !self.runs.is_empty() => {
+                    self.sign.works_on(self.runs.len());
+                    ended.settle(self.generation, settler);
+                }
+                () = &mut tick => {
+                    tick = clock.sleep(TICK);
+                    self.sign.ticked(clock.now());
+                }
+            }
         }
     }
 
@@ -295,23 +325,6 @@ impl Phase {
         match self {
             Self::Draining(until) => until.await,
             Self::Receiving | Self::Finishing => std::future::pending().await,
-        }
-    }
-}
-
-/// What the broker answers. What runs goes on meanwhile.
-async fn meanwhile(
-    asking: impl Future<Output = Result<(), TransportError>>,
-    runs: &mut Runs,
-    settler: &mut Settler,
-    generation: u64,
-) -> Result<(), TransportError> {
-    let mut asking = std::pin::pin!(asking);
-    loop {
-        tokio::select! {
-            biased;
-            answer = &mut asking => return answer,
-            Some(ended) = runs.next(), if !runs.is_empty() => ended.settle(generation, settler),
         }
     }
 }

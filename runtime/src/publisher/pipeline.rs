@@ -6,10 +6,10 @@ use std::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
-use futures_util::StreamExt;
+use futures_util::{StreamExt, future::BoxFuture};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -30,6 +30,10 @@ use crate::{
 const BATCH: usize = 32;
 /// How many publish timeouts an answer may take before it is taken for lost, and its channel with it.
 const LOST_AT: u32 = 20;
+/// How soon after the topology was declared because of one event it is declared again because of another.
+const MENDED: Duration = Duration::from_secs(1);
+/// How long a channel that is given up may wait for what it still owes.
+const PARTING: Duration = Duration::from_secs(2);
 /// How many answers may be overdue on a channel.
 const OVERDUE: usize = 1024;
 
@@ -88,7 +92,7 @@ impl Pipeline {
     /// Runs until closed and empty.
     pub(crate) async fn run(mut self) {
         let (link, clock) = (Arc::clone(&self.link), Arc::clone(&self.clock));
-        let (mut backoff, mut loss) = (Backoff::default(), Loss::Own);
+        let (mut backoff, mut loss, mut mended) = (Backoff::default(), Loss::Own, SystemTime::UNIX_EPOCH);
         loop {
             let Some(connection) = self.meanwhile(link.connection()).await else { break };
             self.frame_max.store(connection.frame_max(), Ordering::Relaxed);
@@ -114,7 +118,15 @@ impl Pipeline {
             self.life().lost(&reason, loss);
             tracing::debug!(unconfirmed = self.unanswered.len(), "what is unconfirmed is sent again");
             if std::mem::take(&mut self.convicted) {
-                // Found and told: the others need not wait for it.
+                // Found and told: the others need not wait for it. What is missing may be ours, and the next one needs it.
+                let now = clock.now();
+                let is_due = now.duration_since(mended).map_or(true, |since| since >= MENDED);
+                if is_due && connection.is_open() {
+                    mended = now;
+                    if self.meanwhile(mend(&link, &*connection, &reason)).await.is_none() {
+                        break;
+                    }
+                }
                 continue;
             }
             if connection.is_open() && self.meanwhile(mend(&link, &*connection, &reason)).await.is_none() {
@@ -167,7 +179,11 @@ impl Pipeline {
         let mut taken = Vec::with_capacity(BATCH);
         let patience = self.patience;
         let mut look = self.clock.sleep(patience);
+        let mut parting: Option<BoxFuture<'static, ()>> = None;
         loop {
+            if self.refusals.is_stale() && parting.is_none() {
+                parting = Some(self.clock.sleep(PARTING));
+            }
             if self.refusals.is_stale() && flight.is_complete() {
                 return Err(given_up(channel).await);
             }
@@ -197,6 +213,10 @@ impl Pipeline {
                 () = connection.unblocked(), if blocked => {}
                 () = self.jobs.task.given_up.notified(), if blocked => self.unanswered.let_go(),
                 () = self.closing.cancelled(), if !self.jobs.receiver.is_closed() => self.jobs.receiver.close(),
+                // A queue that is silent must not hold up the others: what it owes is sent again, with its id.
+                () = async { if let Some(parting) = &mut parting { parting.await } }, if parting.is_some() => {
+                    return Err(given_up(channel).await);
+                }
                 () = &mut look => {
                     look = self.clock.sleep(patience);
                     self.look(&mut flight, connection)?;

@@ -91,9 +91,10 @@ impl Unanswered {
         begun
     }
 
-    /// All that the broker owes an answer on this channel may be what it closed the channel over.
+    /// All that the broker owes an answer on this channel may be what it closed the channel over, but for what it has read
+    /// long ago.
     pub(super) fn suspect_all(&mut self) {
-        self.jobs.values_mut().filter(|job| job.looks.is_some()).for_each(|job| job.suspect = true);
+        self.jobs.values_mut().filter(|job| job.looks == Some(0)).for_each(|job| job.suspect = true);
     }
 
     /// Keeps of those that the broker owes an answer the ones that the condition holds for.

@@ -242,7 +242,8 @@ impl Dog {
         };
         let quiet = now.duration_since(last).unwrap_or_default().as_secs();
         let reason = match usage {
-            Ok(Usage { ready, consumers }) if consumers == 0 || ready > 0 => {
+            // How many consumers it has says nothing: of a queue that is slow to answer, RabbitMQ says that it has none.
+            Ok(Usage { ready, consumers }) if ready > 0 => {
                 format!(
                     "queue {queue} holds {ready} messages and has {consumers} consumers, but nothing has come from it for {quiet} s"
                 )

@@ -149,7 +149,8 @@ fn explained(
     answer.map_err(|error| match error {
         TransportError::Refused { code, text } => {
             let cure = match code {
-                PRECONDITION_FAILED => &differs(),
+                // Others tell of limits.
+                PRECONDITION_FAILED if text.contains("inequivalent") => &differs(),
                 NOT_FOUND => "it is not there. Create it, or start once with TopologyMode::Declare",
                 ACCESS_REFUSED => {
                     "the user may not configure it. Grant the permission, or have it declared by another user and start with TopologyMode::Verify"

@@ -114,9 +114,10 @@ impl Link {
                 Ok(connection) => {
                     match self.declare_again(&*connection).await {
                         Ok(()) => {}
-                        Err(lost @ TransportError::Lost { .. }) => {
+                        // Some refusals end the connection, too.
+                        Err(error) if matches!(error, TransportError::Lost { .. }) || !connection.is_open() => {
                             connection.close().await;
-                            self.wait(&mut backoff, &lost).await;
+                            self.wait(&mut backoff, &error).await;
                             continue;
                         }
                         // What differs from the plan has worked so far, and what is away for now comes back.
@@ -151,9 +152,10 @@ impl Link {
         self.life.enter(Lifecycle::Draining);
     }
 
-    /// Closes the connection, if there is one.
+    /// Closes the connection, if there is one. It waits for nobody who is making one: a task that a handler keeps from going
+    /// on would never let go.
     pub(crate) async fn close(&self) {
-        if let Some(connection) = self.current.lock().await.take() {
+        if let Some(connection) = self.newest() {
             connection.close().await;
         }
         self.life.enter(Lifecycle::Closed);

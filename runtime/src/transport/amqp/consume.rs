@@ -108,6 +108,7 @@ impl ConsumeChannel for Consuming {
                 self.current = None;
                 Ok(None)
             }
+            None if !self.is_open() => Err(TransportError::lost("the channel was closed")),
             // lapin says nothing more when the broker cancels a consumer, as it does when its queue is deleted.
             None => Err(TransportError::lost("the broker cancelled the consumer: its queue was deleted or moved")),
         })

@@ -18,8 +18,8 @@ fn said(code: u16, text: String) -> TransportError {
         // a majority gives to whoever declares or consumes it.
         320 | 504..=506 | 541 => TransportError::lost(format!("the broker closed the connection: {text}")),
         NOT_FOUND if AWAY.iter().any(|away| text.contains(away)) => TransportError::Away { reason: text },
-        NOT_ALLOWED if text.contains(LIMIT) => {
-            TransportError::lost(format!("the broker takes no more connections for now: {text}"))
+        NOT_ALLOWED if LIMITS.iter().any(|limit| text.contains(limit)) => {
+            TransportError::lost(format!("the broker takes no more connections or channels for now: {text}"))
         }
         _ => TransportError::Refused { code, text },
     }
@@ -37,7 +37,7 @@ const AWAY: [&str; 5] = [
 ];
 
 /// A limit of a node, a virtual host or a user. Connections end, and this one is taken, at the next try or at another node.
-const LIMIT: &str = "connection limit";
+const LIMITS: [&str; 2] = ["connection limit", "has reached the maximum allowed limit"];
 
 #[cfg(test)]
 mod tests {
@@ -97,6 +97,10 @@ mod tests {
         passes(530, "NOT_ALLOWED - connection refused: node connection limit (10) is reached");
         passes(530, "NOT_ALLOWED - access to vhost 'shop' refused for user 'shop': connection limit (10) is reached");
         passes(530, "NOT_ALLOWED - connection refused for user 'shop': user connection limit (10) is reached");
+        passes(
+            530,
+            "NOT_ALLOWED - number of channels opened on node 'rabbit@a' has reached the maximum allowed limit of (9)",
+        );
         is_a_no(530, "NOT_ALLOWED - vhost shop not found");
         is_a_no(530, "NOT_ALLOWED - access to vhost 'shop' refused for user 'shop'");
         is_a_no(403, "ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN.");
