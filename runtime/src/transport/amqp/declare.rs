@@ -2,6 +2,8 @@
 //!
 //! Every question is asked on a channel that may be lost by the answer: the broker closes the channel whenever it says no.
 
+use std::time::Duration;
+
 use lapin::{
     Channel,
     options::{ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions},
@@ -16,6 +18,9 @@ use crate::{
         bring_about::{self, Objects},
     },
 };
+
+/// How long RabbitMQ may be silent when it is asked for a queue that is there. 4.0 looks long for one whose node is down.
+const SILENT: Duration = Duration::from_secs(5);
 
 pub(super) async fn declare(
     connection: &Connection,
@@ -71,7 +76,14 @@ impl Objects for Asking<'_> {
         let options = QueueDeclareOptions { passive, durable: true, ..QueueDeclareOptions::default() };
         let (name, arguments) = (convert::short(&queue.name)?, convert::arguments(&queue.arguments)?);
         let answer = self.channel.queue_declare(name, options, arguments);
-        let answer = answered(self.connection.clock(), "declaring a queue", answer).await.map(drop);
+        let clock = self.connection.clock();
+        let answer = tokio::select! {
+            biased;
+            answer = answered(clock, "declaring a queue", answer) => answer.map(drop),
+            () = clock.sleep(SILENT), if passive => Err(TransportError::Away {
+                reason: format!("no answer within {} s: its node may be away", SILENT.as_secs()),
+            }),
+        };
         self.refreshed(answer).await
     }
 
