@@ -16,7 +16,7 @@ use crate::envelope::Reason;
 /// ```
 pub trait Observer: Send + Sync + 'static {
     /// A run has ended. One that went well is told of once its effects are safe, a failed one when it is known what
-    /// follows.
+    /// follows. Of one whose channel was lost meanwhile nothing is told: its event comes again, with the same attempt.
     fn ran(&self, run: &Run<'_>);
 }
 

@@ -1,6 +1,7 @@
 //! A clock whose long waits end when a test says so.
 
 use std::{
+    ops::{Bound, RangeBounds},
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -11,10 +12,10 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::within;
 
-/// The machine's clock, but for waits of one length: those end when the test says so.
+/// The machine's clock, but for waits of some lengths: those end when the test says so.
 #[derive(Clone, Debug)]
 pub struct HeldClock {
-    held: Duration,
+    held: (Bound<Duration>, Bound<Duration>),
     waiting: watch::Sender<usize>,
     released: Arc<Semaphore>,
     over: watch::Sender<usize>,
@@ -24,6 +25,16 @@ impl HeldClock {
     /// One that holds waits of exactly this length.
     #[must_use]
     pub fn holding(held: Duration) -> Self {
+        Self::holding_all((Bound::Included(held), Bound::Included(held)))
+    }
+
+    /// One that holds waits that are shorter than this.
+    #[must_use]
+    pub fn holding_below(held: Duration) -> Self {
+        Self::holding_all((Bound::Unbounded, Bound::Excluded(held)))
+    }
+
+    fn holding_all(held: (Bound<Duration>, Bound<Duration>)) -> Self {
         Self {
             held,
             waiting: watch::Sender::new(0),
@@ -32,7 +43,7 @@ impl HeldClock {
         }
     }
 
-    /// Waits until so many waits of that length have begun, ended ones included.
+    /// Waits until so many of those waits have begun, ended ones included.
     pub async fn begun(&self, count: usize) {
         let mut waiting = self.waiting.subscribe();
         within(format!("{count} waits of {:?}", self.held), async {
@@ -68,7 +79,7 @@ impl Clock for HeldClock {
     }
 
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
-        if duration != self.held {
+        if !self.held.contains(&duration) {
             return tokio::time::sleep(duration).boxed();
         }
         let (waiting, released, over) = (self.waiting.clone(), Arc::clone(&self.released), self.over.clone());

@@ -26,6 +26,10 @@ pub struct Puppet(Arc<Strings>);
 struct Strings {
     /// Why nobody can connect.
     away: Mutex<Option<String>>,
+    /// What it says to a topology before it ends the connection.
+    refuses_topology: Mutex<Option<TransportError>>,
+    /// How many connections were made.
+    connections: watch::Sender<usize>,
     /// How the newest connection is; earlier ones are lost.
     connection: watch::Sender<ConnectionState>,
     written: watch::Sender<Vec<Written>>,
@@ -48,6 +52,8 @@ impl Default for Puppet {
     fn default() -> Self {
         Self(Arc::new(Strings {
             away: Mutex::default(),
+            refuses_topology: Mutex::default(),
+            connections: watch::Sender::default(),
             connection: watch::Sender::new(ConnectionState::Lost("none was made".to_owned())),
             written: watch::Sender::default(),
             owed: Mutex::default(),
@@ -89,6 +95,17 @@ impl Puppet {
     /// A new connection can be made again.
     pub fn come_back(&self) {
         *lock(&self.0.away) = None;
+    }
+
+    /// Answers every topology so and ends the connection, as RabbitMQ does where a limit is reached; with `None` it takes it.
+    pub fn refuse_topology(&self, answer: Option<TransportError>) {
+        *lock(&self.0.refuses_topology) = answer;
+    }
+
+    /// How many connections were made.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        *self.0.connections.borrow()
     }
 
     /// Confirms the first so many messages that wait for it, and says whether there were so many.
@@ -158,6 +175,7 @@ impl Transport for Puppet {
                 return Err(TransportError::Lost { reason: reason.clone() });
             }
             self.0.connection.send_replace(ConnectionState::Open);
+            self.0.connections.send_modify(|connections| *connections += 1);
             Ok(Arc::new(OnStrings(self.clone())) as Arc<dyn Connection>)
         })
     }
@@ -204,7 +222,11 @@ impl Connection for OnStrings {
     }
 
     fn declare<'a>(&'a self, _: &'a Topology, _: TopologyMode) -> BoxFuture<'a, Result<(), TransportError>> {
-        Box::pin(std::future::ready(Ok(())))
+        let refused = lock(&self.0.0.refuses_topology).clone();
+        Box::pin(std::future::ready(refused.map_or(Ok(()), |refused| {
+            self.0.lose("it refused a topology");
+            Err(refused)
+        })))
     }
 
     fn declare_exclusive<'a>(&'a self, _: &'a [Binding]) -> BoxFuture<'a, Result<String, TransportError>> {

@@ -99,7 +99,7 @@ async fn a_lost_connection_answers_no_caller_wrongly() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_queue_refuses_its_own_events_only() {
     let broker = TestBroker::new().await;
-    let running = broker.start(sender()).await;
+    let running = broker.start(sender().publish_timeout("5s")).await;
     let client = broker.client().await;
     let full = [("x-max-length", Header::LongInt(50)), ("x-overflow", Header::LongString("reject-publish".into()))];
     client.declare_queue_with("full", &full).await;
@@ -123,7 +123,7 @@ async fn a_full_queue_refuses_its_own_events_only() {
             Ok(published) => _ = fine.insert(published.id().to_owned()),
             Err(error) => {
                 assert!(
-                    matches!(&error, PublishError::Nacked { event, tries: 6 } if event == "full"),
+                    matches!(&error, PublishError::Nacked { event, tries: 4..=7 } if event == "full"),
                     "{name}: {error:?}"
                 );
                 assert!(error.is_temporary() && error.to_string().contains("one is full"), "{error}");
@@ -156,17 +156,15 @@ async fn an_exchange_that_was_deleted_is_declared_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_exchange_that_was_deleted_is_there_again_for_the_next_event() {
+async fn an_exchange_that_was_deleted_is_declared_again_for_a_single_event() {
     let broker = TestBroker::new().await;
     let seen = Record::default();
     let running = broker.start(sender().subscribe("order", note(&seen))).await;
     publish_numbers(&any(&running), "order", 0..1).await;
     broker.client().await.delete_exchange("events").await;
-    // Alone on its way, it is certainly the one that is refused.
-    let error = any(&running).publish(numbered("order", 1)).await.unwrap_err();
-    assert!(matches!(error, PublishError::Refused { code: 404, in_doubt: false, .. }), "{error:?}");
-    any(&running).publish(numbered("order", 2)).await.unwrap();
-    assert_eq!(seen.wait_for(2).await, [0, 2]);
+    // Alone on its way, it is certainly the one that is refused: the exchange is declared, and it is sent once more.
+    any(&running).publish(numbered("order", 1)).await.unwrap();
+    assert_eq!(seen.wait_for(2).await, [0, 1]);
     stop(running).await;
     Books::read(&broker).await.balance(2, 2);
 }

@@ -1,13 +1,10 @@
 //! A consumer that is gone is never silent: what is lost is said once, comes back by itself, and health shows it meanwhile.
 
-use std::{
-    sync::{Arc, Mutex, mpsc},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use rabbitry::{
     AnyEvent, Attempt, Broker, HandlerError, Lifecycle, QueueType, RetryPolicy, Running, Service, StartError, Status,
-    Subscription, prelude::*, testing::TestClock,
+    Subscription, observe::Run, prelude::*, testing::TestClock,
 };
 use rabbitry_tests::{
     Books, HeldClock, Lines, Node, Record, TestBroker, any, assert_all, eventually, note, number, publish_numbers,
@@ -243,60 +240,6 @@ async fn a_subscription_that_stays_away_is_said_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_alarm_is_said_and_its_end_too() {
-    let lines = Lines::listen();
-    let node = Node::private("alarmed", &[]).await;
-    let broker = TestBroker::on(&node).await;
-    let seen = Record::default();
-    let running = broker.start(Service::new("waits").publishes::<AnyEvent>().subscribe("order", note(&seen))).await;
-    node.ctl(&["set_vm_memory_high_watermark", "absolute", "1MB"]).await;
-    let publisher = any(&running);
-    let waiting = tokio::spawn(async move { publish_numbers(&publisher, "order", 0..10).await });
-    lines.wait_for(&["WARN", "waits", "takes nothing from publishers", "low on memory"]).await;
-    assert_eq!(running.health().status(), Status::Unhealthy);
-    let problems = running.health().problems();
-    assert!(problems.iter().any(|problem| problem.contains("low on memory")), "{problems:?}");
-    node.ctl(&["set_vm_memory_high_watermark", "absolute", "2GB"]).await;
-    lines.wait_for(&["INFO", "waits", "takes from publishers again", "after="]).await;
-    within("the events that waited", waiting).await.unwrap();
-    seen.wait_for_all(0..10).await;
-    assert_eq!(lines.with(&["waits", "takes nothing from publishers"]).len(), 1);
-    stop(running).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_handler_that_holds_its_thread_is_named() {
-    let lines = Lines::listen();
-    let (open, gate) = mpsc::channel::<()>();
-    let gate = Mutex::new(gate);
-    let begun = Record::default();
-    let record = begun.clone();
-    let service = Service::new("holder").broker(Broker::memory()).publishes::<AnyEvent>();
-    let running = within(
-        "starting",
-        service
-            .subscribe("order", move |event: AnyEvent| {
-                record.add(number(&event));
-                // What no handler should do.
-                let _ = gate.lock().unwrap().recv();
-                async {}
-            })
-            .start(),
-    )
-    .await
-    .unwrap();
-    publish_numbers(&any(&running), "order", 0..1).await;
-    begun.wait_for(1).await;
-    lines.wait_for(&["WARN", "holder", "a handler holds its thread"]).await;
-    let health = running.health();
-    assert_eq!((health.status(), health.subscriptions[0].consuming), (Status::Unhealthy, false));
-    assert!(health.problems()[0].contains("declare it `blocking`"), "{:?}", health.problems());
-    open.send(()).unwrap();
-    eventually("it is ready again", || async { running.health().is_ready() }).await;
-    stop(running).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn many_dead_letters_degrade_health() {
     let lines = Lines::listen();
     let clock = TestClock::new();
@@ -379,6 +322,39 @@ async fn a_connection_that_hangs_does_not_hold_up_the_next() {
     publish_numbers(&any(&running), "order", 0..10).await;
     seen.wait_for(10).await;
     stop(running).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_fails_when_its_channel_is_gone_is_told_of_as_what_it_is() {
+    let lines = Lines::listen();
+    let broker = TestBroker::new().await;
+    let (attempts, told, gate) = (Record::default(), Record::default(), Arc::new(Semaphore::new(0)));
+    let (record, ends, slow) = (attempts.clone(), told.clone(), Arc::clone(&gate));
+    // It would be dead, and is not: its event comes again.
+    let handler = Subscription::to("order").retry(RetryPolicy::default().attempts(1)).handler(
+        move |_: AnyEvent, attempt: Attempt| {
+            record.add(attempt.number);
+            let slow = Arc::clone(&slow);
+            async move {
+                slow.acquire().await.unwrap().forget();
+                Err::<(), HandlerError>("no".into())
+            }
+        },
+    );
+    let service = Service::new("fails").publishes::<AnyEvent>().subscription(handler);
+    let running = broker.start(service.observer(move |run: &Run<'_>| ends.add(run.end.to_string()))).await;
+    publish_numbers(&any(&running), "order", 0..1).await;
+    attempts.wait_for(1).await;
+    cut(&broker, &running).await;
+    // The one that comes again may run beside it, and is the next to fail.
+    gate.add_permits(1);
+    lines.wait_for(&["WARN", "fails", "whose channel was lost meanwhile"]).await;
+    assert_eq!((told.len(), running.health().subscriptions[0].dead_letters.unwrap_or_default()), (0, 0));
+    gate.add_permits(1);
+    Books::settled(&broker, 1).await;
+    stop(running).await;
+    assert_eq!(attempts.all(), [1, 1]);
+    assert_eq!(told.all(), ["failed (error: no), to the dead letters"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

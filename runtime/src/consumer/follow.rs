@@ -69,7 +69,11 @@ impl Worker {
             if events.is_empty() {
                 return Sent::Confirmed;
             }
-            self.clock.sleep(backoff.next()).await;
+            tokio::select! {
+                biased;
+                () = gone.cancelled() => return Sent::Gone,
+                () = self.clock.sleep(backoff.next()) => {}
+            }
         }
     }
 
@@ -139,7 +143,11 @@ impl Worker {
                 );
             }
             copy = not_sent.message;
-            self.clock.sleep(wait).await;
+            tokio::select! {
+                biased;
+                () = gone.cancelled(), if !self.broadcast => return false,
+                () = self.clock.sleep(wait) => {}
+            }
         }
     }
 

@@ -202,7 +202,7 @@ struct Subscribed {
 }
 
 async fn attempt(
-    link: &Link,
+    link: &Arc<Link>,
     queue: &str,
     exclusive: Option<&[Binding]>,
     prefetch: u16,

@@ -2,6 +2,8 @@
 
 use std::{panic::AssertUnwindSafe, time::Duration};
 
+use tokio_util::sync::CancellationToken;
+
 use super::worker::{Failed, Worker};
 use crate::{
     envelope::{self, Message},
@@ -46,6 +48,31 @@ impl Worker {
             }
             self.tell(run);
         });
+    }
+
+    /// Whether nothing follows a failed run, since its channel is gone and its event comes again. Nobody else has the copy of a
+    /// broadcast.
+    pub(super) fn comes_again(
+        &self,
+        message: &Message,
+        attempt: u32,
+        failed: &Failed,
+        gone: &CancellationToken,
+    ) -> bool {
+        let comes_again = gone.is_cancelled() && !self.broadcast;
+        if comes_again {
+            tracing::warn!(
+                service = self.service,
+                handler = self.handler,
+                queue = &*self.queue,
+                id = message.properties.message_id,
+                attempt,
+                reason = %failed.reason,
+                error = failed.error,
+                "a handler failed whose channel was lost meanwhile; its event comes again, and no attempt is spent"
+            );
+        }
+        comes_again
     }
 
     /// An observer is the user's code: should it panic, the event is none the worse for it.

@@ -76,6 +76,9 @@ impl Worker {
                 Next::Again => Next::After(Duration::ZERO),
                 next => next,
             };
+            if self.comes_again(message, attempt, &failed, gone) {
+                return false;
+            }
             self.failed(message, attempt, &failed, next, Duration::ZERO);
             return self.hand_on(message, attempt, &failed, next, fresh_id, gone).await;
         }
@@ -96,6 +99,9 @@ impl Worker {
                     }
                 }
             };
+            if self.comes_again(message, attempt, &failed, gone) {
+                return false;
+            }
             let next = self.decide(attempt, &failed);
             // Nobody else has the copy of a broadcast: it waits here. The wait begins before it is told of.
             let here = match next {
@@ -105,7 +111,6 @@ impl Worker {
             self.failed(message, attempt, &failed, next, took());
             match (next, here) {
                 (_, Some(wait)) => wait.await,
-                (Next::Again, None) if gone.is_cancelled() && !self.broadcast => return false,
                 (Next::Again, None) => {}
                 (next, None) => return self.hand_on(message, attempt, &failed, next, fresh_id, gone).await,
             }

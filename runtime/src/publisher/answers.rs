@@ -1,17 +1,18 @@
 //! What the broker says of the messages on their way, and who is told.
 
-use std::sync::atomic::Ordering;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use super::{
     PublishError, Unrouted,
     flight::{Answered, InFlight},
     pipeline::Pipeline,
-    window::event_name,
+    window::{Missed, event_name},
 };
-use crate::transport::{Backoff, Confirmed, Returned, TransportError};
+use crate::transport::{Confirmed, NOT_FOUND, Returned, TransportError};
 
-/// How often a message is sent that the broker will not store, before its caller is told.
-const NACKS: u32 = 6;
+/// How long a message rests that the broker would not store, the first time; then twice as long each time. Few tries in a long
+/// time, for each of them stores one more copy in the queues that do take it.
+const REST: Duration = Duration::from_millis(100);
 /// How many names are warned of when nobody listens to them.
 const WARNED_NAMES: usize = 1024;
 
@@ -64,8 +65,14 @@ impl Pipeline {
 
     /// The broker will never take this one, and closed the channel over it.
     pub(super) fn convict(&mut self, number: u64, code: u16, text: &str) {
-        if let Some(job) = self.unanswered.remove(number) {
+        if let Some(mut job) = self.unanswered.remove(number) {
             self.convicted = true;
+            if code == NOT_FOUND && job.missed == Missed::Never && self.link.declares(&job.message.exchange) {
+                // Somebody deleted an exchange of ours: once that is declared again, this one finds it.
+                job.missed = Missed::Now;
+                self.unanswered.keep(number, job);
+                return;
+            }
             let (event, in_doubt) = (event_name(&job.message), job.in_doubt);
             job.fail(PublishError::Refused { event, code, text: text.to_owned(), in_doubt });
         }
@@ -76,16 +83,17 @@ impl Pipeline {
         self.refusals.refused(self.clock.now());
         job.nacks += 1;
         job.looks = None;
-        if job.nacks >= NACKS {
-            let event = event_name(&job.message);
-            let tries = job.nacks;
+        let rest = REST.saturating_mul(1 << (job.nacks - 1).min(20)).mul_f64(f64::midpoint(fastrand::f64(), 1.0));
+        // A queue whose leader is gone has another within seconds, one that is full may stay so: half of the caller's time is
+        // for the tries, so that it hears of them before that is over.
+        if job.rested + rest > self.patience / 2 {
+            let (event, tries) = (event_name(&job.message), job.nacks);
             job.fail(PublishError::Nacked { event, tries });
             return;
         }
-        let mut backoff = Backoff::default();
-        let wait = (0..job.nacks).map(|_| backoff.next()).last().unwrap_or_default();
+        job.rested += rest;
         self.unanswered.keep(number, job);
-        let rest = self.clock.sleep(wait);
+        let rest = self.clock.sleep(rest);
         flight.resting.push(Box::pin(async move {
             rest.await;
             number

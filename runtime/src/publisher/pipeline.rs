@@ -17,7 +17,7 @@ use super::{
     flight::InFlight,
     refusals::Refusals,
     unanswered::Unanswered,
-    window::{Jobs, event_name},
+    window::{Jobs, Missed, event_name},
 };
 use crate::{
     time::Clock,
@@ -40,7 +40,7 @@ const OVERDUE: usize = 1024;
 /// The publishing task of a service.
 pub(crate) struct Pipeline {
     jobs: Jobs,
-    link: Arc<Link>,
+    pub(super) link: Arc<Link>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) unrouted: Unrouted,
     /// Cancelled when nobody will publish any more: what is on its way is finished, then the task ends.
@@ -50,7 +50,7 @@ pub(crate) struct Pipeline {
     /// The connection's largest frame in bytes, for those who check sizes.
     frame_max: Arc<AtomicUsize>,
     /// How long a confirm may take before it is overdue: the publish timeout.
-    patience: Duration,
+    pub(super) patience: Duration,
     /// What has come and is not answered yet; on a loss all of it is sent again.
     pub(super) unanswered: Unanswered,
     /// Whether no more will come.
@@ -313,6 +313,9 @@ impl Pipeline {
                 Ok(confirm) => {
                     if let Some(job) = self.unanswered.get_mut(number) {
                         job.looks = Some(0);
+                        if job.missed == Missed::Now {
+                            job.missed = Missed::Once;
+                        }
                     }
                     flight.add(number, confirm);
                 }

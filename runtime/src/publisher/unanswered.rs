@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::window::Job;
+use super::window::{Job, Missed};
 
 /// The jobs of the publishing task, by the order in which they came.
 #[derive(Default)]
@@ -51,7 +51,7 @@ impl Unanswered {
     pub(super) fn lost(&mut self) {
         for job in self.jobs.values_mut() {
             job.looks = None;
-            job.in_doubt = job.is_written();
+            job.in_doubt |= job.is_written() && job.missed != Missed::Now;
         }
         self.to_write.clear();
     }

@@ -25,16 +25,29 @@ pub(super) struct Job {
     pub(super) mandatory: bool,
     /// How often the broker would not store it.
     pub(super) nacks: u32,
+    /// How long it has rested in between.
+    pub(super) rested: Duration,
     /// While the broker owes an answer: how many looks at what is overdue it has seen.
     pub(super) looks: Option<u32>,
     /// Whether it was on its way when the broker closed a channel over one message. Alone, it shows whether it was that.
     pub(super) suspect: bool,
     /// Whether it was written on a channel that was lost before its answer.
     pub(super) in_doubt: bool,
+    pub(super) missed: Missed,
     stage: Stage,
     answer: oneshot::Sender<Answer>,
     /// Its place in the window.
     _place: OwnedSemaphorePermit,
+}
+
+/// Whether the broker missed the exchange of a message, which is one of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Missed {
+    Never,
+    /// The last time that it was written, so nothing of it is stored.
+    Now,
+    /// Before that.
+    Once,
 }
 
 /// What becomes of a message: with the error it comes back, to be sent again without a copy.
@@ -136,8 +149,21 @@ impl Window {
         // The semaphore is never closed.
         if let Ok(place) = Arc::clone(&self.places).acquire_owned().await {
             let stage = stage.clone();
-            let (nacks, looks, suspect, in_doubt) = (0, None, false, false);
-            let job = Job { message, mandatory, nacks, looks, suspect, in_doubt, stage, answer, _place: place };
+            let (nacks, rested, looks) = (0, Duration::ZERO, None);
+            let (suspect, in_doubt, missed) = (false, false, Missed::Never);
+            let job = Job {
+                message,
+                mandatory,
+                nacks,
+                rested,
+                looks,
+                suspect,
+                in_doubt,
+                missed,
+                stage,
+                answer,
+                _place: place,
+            };
             if let Err(unsent) = self.jobs.send(job) {
                 let Job { message, answer, .. } = unsent.0;
                 let error = PublishError::Closed { event: event_name(&message) };

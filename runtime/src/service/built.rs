@@ -124,7 +124,7 @@ impl BuiltService {
                     runs: Runs::new(),
                     generation: 0,
                 };
-                parts.consume(&worker, consumer);
+                parts.consume(&worker, consumer, self.topology.is_foreign(&worker.queue));
             }
         }
         parts.watch(self.topology.queues.iter().any(|queue| queue.name == undeliverable()));

@@ -103,10 +103,12 @@ impl Parts {
         }
     }
 
-    pub(super) fn consume(&mut self, worker: &Worker, consumer: Consumer) {
+    /// Begins to consume; `foreign` says whether the queue is one that others made.
+    pub(super) fn consume(&mut self, worker: &Worker, consumer: Consumer, foreign: bool) {
         self.subscriptions.push(Arc::new(Watched {
             handler: worker.handler.clone(),
             queue: Arc::clone(&worker.queue),
+            foreign,
             concurrency: consumer.concurrency,
             sign: consumer.sign.clone(),
             stuck: worker.stuck.clone(),

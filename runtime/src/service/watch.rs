@@ -122,7 +122,7 @@ impl Watch {
             dog.look_at_the_task(&self.service, now);
             dog.look_at_the_state(&self.service, now, connection.is_some());
             if let Some(connection) = &connection
-                && let Some(reason) = dog.look_at_the_queue(&**connection, &self.clock, now).await
+                && let Some(reason) = dog.look_at_the_queue(&self.service, &**connection, &self.clock, now).await
             {
                 deaf = Some(reason);
             }
@@ -214,6 +214,7 @@ impl Dog {
     /// the broker has forgotten the consumer, or its channel hangs.
     async fn look_at_the_queue(
         &mut self,
+        service: &str,
         connection: &dyn Connection,
         clock: &Arc<dyn Clock>,
         now: SystemTime,
@@ -241,9 +242,9 @@ impl Dog {
             () = clock.sleep(ANSWER) => return None,
         };
         let quiet = now.duration_since(last).unwrap_or_default().as_secs();
-        let reason = match usage {
+        let reason = match &usage {
             // How many consumers it has says nothing: of a queue that is slow to answer, RabbitMQ says that it has none.
-            Ok(Usage { ready, consumers }) if ready > 0 => {
+            Ok(Usage { ready, consumers }) if *ready > 0 => {
                 format!(
                     "queue {queue} holds {ready} messages and has {consumers} consumers, but nothing has come from it for {quiet} s"
                 )
@@ -262,7 +263,20 @@ impl Dog {
             self.suspicion = Some(suspicion);
             return None;
         }
+        let first = self.patience == QUIET;
         self.patience = self.patience.saturating_mul(2).min(RARELY);
+        if watched.foreign && usage.is_ok() {
+            // A stream, or one whose messages another consumer gets alone: nothing that we could mend.
+            if first {
+                tracing::warn!(
+                    service,
+                    handler = watched.handler,
+                    reason,
+                    "a subscription to a queue of others receives nothing; that is well if the queue has a single active consumer, or is a stream"
+                );
+            }
+            return None;
+        }
         Some(TransportError::lost(reason))
     }
 }

@@ -14,6 +14,8 @@ use crate::{
 pub(super) struct Watched {
     pub(super) handler: String,
     pub(super) queue: Arc<str>,
+    /// Whether its queue is one that others made: an existing one.
+    pub(super) foreign: bool,
     pub(super) concurrency: usize,
     pub(super) sign: Sign,
     pub(super) stuck: Stuck,

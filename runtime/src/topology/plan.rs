@@ -60,6 +60,11 @@ impl Topology {
         self.queues.iter().any(|queue| queue.name == dead)
     }
 
+    /// Whether a queue of the plan is one that others made.
+    pub(crate) fn is_foreign(&self, name: &str) -> bool {
+        self.queues.iter().any(|queue| queue.kind == QueueType::Existing && queue.name == name)
+    }
+
     /// The queues that handlers consume and that the plan makes.
     pub(crate) fn work_queues(&self) -> impl Iterator<Item = &Queue> {
         self.queues.iter().filter(|queue| queue.kind != QueueType::Existing && self.is_work_queue(&queue.name))

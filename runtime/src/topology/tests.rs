@@ -2,6 +2,7 @@
 
 mod ladder;
 mod plan;
+mod promises;
 mod routing;
 mod version;
 

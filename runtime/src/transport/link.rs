@@ -6,6 +6,7 @@ use std::{
 };
 
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use tokio::sync::watch;
 
 use super::{
     Backoff, Connection, ConnectionState, Life, Lifecycle, Loss, Transport, TransportError,
@@ -30,11 +31,27 @@ pub(crate) struct Link {
     topology: Arc<Topology>,
     mode: TopologyMode,
     clock: Arc<dyn Clock>,
-    /// The newest connection. Whoever finds it dead makes the next one, under this lock; the others wait for that.
-    current: tokio::sync::Mutex<Option<Arc<dyn Connection>>>,
-    /// The newest connection, for whoever cannot wait for the lock.
+    /// Whoever finds its connection dead begins the task that makes the next one, and waits for that as the others do. A task
+    /// of its own, for each of theirs may be kept from going on by a handler that never awaits.
+    made: watch::Sender<Made>,
+    /// The newest connection, from the moment on that it is there.
     newest: Mutex<Option<Arc<dyn Connection>>>,
     life: Life,
+}
+
+/// What was made last.
+#[derive(Default)]
+struct Made {
+    /// The connection, with the topology that it needs.
+    connection: Option<Arc<dyn Connection>>,
+    /// Whether a task is making the next one.
+    is_being_made: bool,
+}
+
+impl Made {
+    fn live(&self) -> Option<&Arc<dyn Connection>> {
+        self.connection.as_ref().filter(|connection| connection.is_open())
+    }
 }
 
 impl Link {
@@ -46,8 +63,8 @@ impl Link {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let life = Life::new(Subject::Connection(name.clone()), Arc::clone(&clock));
-        let (current, newest) = (tokio::sync::Mutex::new(None), Mutex::new(None));
-        Self { transport, name, topology, mode, clock, current, newest, life }
+        let (made, newest) = (watch::Sender::default(), Mutex::default());
+        Self { transport, name, topology, mode, clock, made, newest, life }
     }
 
     /// How it is.
@@ -71,7 +88,6 @@ impl Link {
     /// # Errors
     /// The broker refuses us (credentials, virtual host) or the plan (an object with other arguments).
     pub(crate) async fn first(&self, declared: bool) -> Result<(), TransportError> {
-        let mut current = self.current.lock().await;
         let (mut backoff, mut attempts) = (Backoff::default(), Attempts::of(self));
         loop {
             let attempt = async {
@@ -88,7 +104,7 @@ impl Link {
             match attempt.await {
                 Ok(connection) => {
                     self.life.running(Loss::Own, Some(&connection.node()));
-                    *current = Some(connection);
+                    self.made.send_modify(|made| made.connection = Some(connection));
                     return Ok(());
                 }
                 Err(passes @ (TransportError::Lost { .. } | TransportError::Away { .. })) => {
@@ -100,40 +116,69 @@ impl Link {
     }
 
     /// The live connection, however long it takes. Cancel safe.
-    pub(crate) async fn connection(&self) -> Arc<dyn Connection> {
-        let mut current = self.current.lock().await;
-        let (mut backoff, mut attempts) = (Backoff::default(), Attempts::of(self));
+    pub(crate) async fn connection(self: &Arc<Self>) -> Arc<dyn Connection> {
+        let mut made = self.made.subscribe();
         loop {
-            if let Some(connection) = current.as_ref().filter(|connection| connection.is_open()) {
+            if let Some(connection) = made.borrow_and_update().live() {
                 return Arc::clone(connection);
             }
-            if let Some(dead) = current.take().filter(|_| self.life.state() == Lifecycle::Running) {
-                self.life.lost(&reason(&*dead), Loss::Own);
-            }
-            match attempts.connection().await {
-                Ok(connection) => {
-                    match self.declare_again(&*connection).await {
-                        Ok(()) => {}
-                        // Some refusals end the connection, too.
-                        Err(error) if matches!(error, TransportError::Lost { .. }) || !connection.is_open() => {
-                            connection.close().await;
-                            self.wait(&mut backoff, &error).await;
-                            continue;
-                        }
-                        // What differs from the plan has worked so far, and what is away for now comes back.
-                        Err(error) => tracing::error!(
-                            connection = self.name,
-                            %error,
-                            "connected to RabbitMQ again, but not all of the topology can be declared; going on as it is"
-                        ),
-                    }
-                    self.life.running(Loss::Own, Some(&connection.node()));
-                    *current = Some(connection);
-                }
-                // Even a refusal: credentials are rotated, and nobody restarts us for it.
-                Err(error) => self.wait(&mut backoff, &error).await,
-            }
+            self.make();
+            // We hold a sender, so it cannot be closed.
+            _ = made.changed().await;
         }
+    }
+
+    /// Begins to make the next connection, unless that has been begun, or there is one.
+    fn make(self: &Arc<Self>) {
+        let mut begins = false;
+        self.made.send_if_modified(|made| {
+            begins = !made.is_being_made && made.live().is_none();
+            made.is_being_made |= begins;
+            false
+        });
+        if begins {
+            tokio::spawn(Making(Arc::clone(self)).run());
+        }
+    }
+
+    /// Makes the next connection.
+    async fn next(&self) -> Arc<dyn Connection> {
+        let dead = self.made.borrow().connection.clone();
+        if let Some(dead) = dead.filter(|_| self.life.state() == Lifecycle::Running) {
+            self.life.lost(&reason(&*dead), Loss::Own);
+        }
+        let (mut backoff, mut attempts) = (Backoff::default(), Attempts::of(self));
+        loop {
+            let connection = match attempts.connection().await {
+                Ok(connection) => connection,
+                // Even a refusal: credentials are rotated, and nobody restarts us for it.
+                Err(error) => {
+                    self.wait(&mut backoff, &error).await;
+                    continue;
+                }
+            };
+            match self.declare_again(&*connection).await {
+                Ok(()) => {}
+                // Some refusals end the connection, too.
+                Err(error) if matches!(error, TransportError::Lost { .. }) || !connection.is_open() => {
+                    connection.close().await;
+                    self.wait(&mut backoff, &error).await;
+                    continue;
+                }
+                // What differs from the plan has worked so far, and what is away for now comes back.
+                Err(error) => tracing::error!(
+                    connection = self.name,
+                    %error,
+                    "connected to RabbitMQ again, but not all of the topology can be declared; going on as it is"
+                ),
+            }
+            return connection;
+        }
+    }
+
+    /// Whether an exchange is one of those that the service declares.
+    pub(crate) fn declares(&self, exchange: &str) -> bool {
+        self.mode == TopologyMode::Declare && self.topology.exchanges.iter().any(|declared| declared.name == exchange)
     }
 
     /// Brings the topology about once more on a connection: something of it is gone.
@@ -152,13 +197,12 @@ impl Link {
         self.life.enter(Lifecycle::Draining);
     }
 
-    /// Closes the connection, if there is one. It waits for nobody who is making one: a task that a handler keeps from going
-    /// on would never let go.
+    /// Closes the connection, if there is one, and makes none any more.
     pub(crate) async fn close(&self) {
+        self.life.enter(Lifecycle::Closed);
         if let Some(connection) = self.newest() {
             connection.close().await;
         }
-        self.life.enter(Lifecycle::Closed);
     }
 
     async fn wait(&self, backoff: &mut Backoff, error: &TransportError) {
@@ -174,6 +218,30 @@ impl Link {
             );
         }
         self.clock.sleep(wait).await;
+    }
+}
+
+/// The task that makes a connection: until it is there, or nobody waits for it any more, or the link is closed.
+struct Making(Arc<Link>);
+
+impl Making {
+    async fn run(self) {
+        let link = &*self.0;
+        let connection = tokio::select! {
+            biased;
+            _ = link.life.wait_for(|shown| shown.state == Lifecycle::Closed) => return,
+            () = link.made.closed() => return,
+            connection = link.next() => connection,
+        };
+        link.life.running(Loss::Own, Some(&connection.node()));
+        link.made.send_modify(|made| made.connection = Some(connection));
+    }
+}
+
+/// However it ends: whoever waits looks, and begins the next one if there is none.
+impl Drop for Making {
+    fn drop(&mut self) {
+        self.0.made.send_modify(|made| made.is_being_made = false);
     }
 }
 

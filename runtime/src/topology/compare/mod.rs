@@ -133,8 +133,8 @@ pub enum Object {
 /// reaches others:
 ///
 /// - RabbitMQ answers the publisher of an event with a nack when one queue that is bound for it refuses, though all others have
-///   stored it. It is sent up to six times and then is a [`PublishError::Nacked`](crate::PublishError::Nacked); each time the other
-///   subscribers get it once more, with the same id. What a handler returned waits, with its delivery, until there is room.
+///   stored it. It is sent again, ever more rarely, for half of the publish timeout, and then is a
+///   [`PublishError::Nacked`](crate::PublishError::Nacked); each time the other subscribers get it once more, with the same id. What a handler returned waits, with its delivery, until there is room.
 /// - Retries and scheduled events for the full queue stay in the delay ladder. 32 of them stop a level: retries of all
 ///   services that share the ladder wait behind them until there is room, and then for up to three minutes more, which is how
 ///   often RabbitMQ tries again. Nothing is lost. A service with a ladder of its own,

@@ -1,11 +1,16 @@
 //! The frames in what is read, whatever pieces it comes in.
 
+use std::io;
+
 use super::content;
 
 /// Type, channel, and length of the payload.
 const HEAD: usize = 1 + 2 + 4;
 /// What a frame takes beside its payload: its head, and the byte that ends it.
 const OVERHEAD: usize = HEAD + 1;
+/// The longest frame that is held until it is whole. RabbitMQ's are 128 KiB at most, unless it is told otherwise; headers may be
+/// somewhat longer than that.
+pub(super) const LONGEST: usize = 16 * 1024 * 1024;
 /// What ends a frame.
 const END: u8 = 0xCE;
 
@@ -67,8 +72,17 @@ impl Frames {
     }
 
     /// How many bytes are missing at least of the frame that begins with these; 0 once it can go on, mended.
-    pub(super) fn missing(&mut self, held: &mut Vec<u8>) -> usize {
-        match next(held) {
+    ///
+    /// # Errors
+    /// It says that it is longer than any that a broker sends.
+    pub(super) fn missing(&mut self, held: &mut Vec<u8>) -> io::Result<usize> {
+        Ok(match next(held) {
+            Next::Missing(bytes) if held.len().saturating_add(bytes) > LONGEST => {
+                let text = format!(
+                    "a frame of methods or headers of more than {LONGEST} bytes: this is no AMQP, or no longer"
+                );
+                return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+            }
             Next::Missing(bytes) => bytes,
             Next::Pass(length) => {
                 self.pass = length - held.len();
@@ -79,7 +93,7 @@ impl Frames {
                 held.truncate(left);
                 0
             }
-        }
+        })
     }
 
     /// Mends a whole frame; its new length, which is never more.

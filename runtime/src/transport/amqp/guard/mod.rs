@@ -57,6 +57,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
                 *from += length;
                 if *from == held.len() {
                     held.clear();
+                    held.shrink_to(STEP);
                     *given = None;
                 }
                 return Poll::Ready(Ok(length));
@@ -72,7 +73,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
                     return Poll::Ready(Ok(done));
                 }
             }
-            let missing = frames.missing(held);
+            let missing = frames.missing(held)?;
             if missing == 0 {
                 *given = Some(0);
                 continue;

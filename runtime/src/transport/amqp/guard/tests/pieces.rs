@@ -11,7 +11,7 @@ use futures_io::AsyncRead;
 use proptest::{collection, prelude::*};
 
 use super::{
-    super::Guard,
+    super::{Guard, frames::LONGEST},
     wire::{HEADERS, MESSAGE_ID, frame, nested, payload, short, table, text},
 };
 
@@ -178,5 +178,23 @@ proptest! {
         let whole = whole(&stream);
         prop_assert!(whole.len() <= stream.len());
         prop_assert_eq!(through(&stream, &pieces, &asked, None), whole);
+    }
+}
+
+#[test]
+fn a_frame_that_says_it_is_longer_than_any_is_not_waited_for() {
+    let stream = |length: usize| {
+        let mut bytes = frame(2, b"begun");
+        bytes[3..7].copy_from_slice(&u32::try_from(length).unwrap().to_be_bytes());
+        bytes
+    };
+    for (length, is_refused) in [(LONGEST - 8, false), (LONGEST - 7, true), (u32::MAX as usize, true)] {
+        let left = VecDeque::from([stream(length)]);
+        let mut guard = Guard::new(Pieces { left, is_dry: true }, None);
+        let read = Pin::new(&mut guard).poll_read(&mut Context::from_waker(Waker::noop()), &mut [0; 64]);
+        match read {
+            Poll::Ready(Err(error)) => assert!(is_refused && error.kind() == io::ErrorKind::InvalidData, "{error}"),
+            waits => assert!(!is_refused && waits.is_pending(), "{waits:?}"),
+        }
     }
 }
