@@ -175,6 +175,8 @@ impl Transport for Puppet {
                 return Err(TransportError::Lost { reason: reason.clone() });
             }
             self.0.connection.send_replace(ConnectionState::Open);
+            // So that whoever comes again and again leaves others room.
+            tokio::task::yield_now().await;
             self.0.connections.send_modify(|connections| *connections += 1);
             Ok(Arc::new(OnStrings(self.clone())) as Arc<dyn Connection>)
         })
