@@ -17,7 +17,7 @@ use super::{
     flight::InFlight,
     refusals::Refusals,
     unanswered::Unanswered,
-    window::{Jobs, Missed, event_name},
+    window::{Jobs, event_name},
 };
 use crate::{
     time::Clock,
@@ -313,9 +313,6 @@ impl Pipeline {
                 Ok(confirm) => {
                     if let Some(job) = self.unanswered.get_mut(number) {
                         job.looks = Some(0);
-                        if job.missed == Missed::Now {
-                            job.missed = Missed::Once;
-                        }
                     }
                     flight.add(number, confirm);
                 }

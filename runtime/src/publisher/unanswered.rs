@@ -82,8 +82,14 @@ impl Unanswered {
     pub(super) fn begin_writing(&mut self, numbers: &[u64]) -> Vec<u64> {
         let mut begun = Vec::with_capacity(numbers.len());
         for number in numbers {
-            match self.jobs.get(number) {
-                Some(job) if job.begins() => begun.push(*number),
+            match self.jobs.get_mut(number) {
+                Some(job) if job.begins() => {
+                    // From now on it may be stored.
+                    if job.missed == Missed::Now {
+                        job.missed = Missed::Once;
+                    }
+                    begun.push(*number);
+                }
                 Some(_) => _ = self.jobs.remove(number),
                 None => {}
             }

@@ -132,7 +132,9 @@ impl Link {
     fn make(self: &Arc<Self>) {
         let mut begins = false;
         self.made.send_if_modified(|made| {
-            begins = !made.is_being_made && made.live().is_none();
+            // Whoever still waits when the link is closed waits in vain, but not by asking again and again.
+            let is_over = self.life.state() == Lifecycle::Closed;
+            begins = !is_over && !made.is_being_made && made.live().is_none();
             made.is_being_made |= begins;
             false
         });
