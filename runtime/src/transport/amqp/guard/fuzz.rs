@@ -65,6 +65,8 @@ fn through(bytes: &[u8], at_once: usize) -> Vec<u8> {
     loop {
         match Pin::new(&mut guard).poll_read(&mut Context::from_waker(Waker::noop()), &mut buffer) {
             Poll::Ready(Ok(0)) => return came,
+            // What cannot be a frame is the end of it.
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::InvalidData => return came,
             Poll::Ready(Ok(read)) => came.extend_from_slice(&buffer[..read]),
             other => panic!("{other:?}"),
         }

@@ -60,6 +60,8 @@ fn through(bytes: &[u8], pieces: &[usize], asked: &[usize], frame_max: Option<u3
                 // One for each piece.
                 Poll::Pending if waits <= bytes.len() => waits += 1,
                 Poll::Ready(Ok(0)) => return came,
+                // What cannot be a frame is the end of it.
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::InvalidData => return came,
                 Poll::Ready(Ok(read)) => {
                     came.extend_from_slice(&buffer[..read]);
                     break;
