@@ -3,6 +3,8 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 mod consumer;
+#[cfg(all(test, feature = "memory"))]
+mod counted;
 mod envelope;
 mod event;
 #[cfg(any(fuzzing, test))]

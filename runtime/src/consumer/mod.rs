@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-use settle::Settler;
+pub(crate) use settle::Settler;
 pub(crate) use sign::{Sign, Stuck};
 pub(crate) use worker::Worker;
 

@@ -14,17 +14,17 @@ use crate::event::Metadata;
 pub(super) fn decode(message: &Message) -> Incoming<'_> {
     let table = &message.properties.headers;
     let text = |name| table.get(name).and_then(HeaderValue::as_text);
-    let mut metadata = metadata_of(message);
-    metadata.time = text(headers::TIME).and_then(headers::parse_time).or(metadata.time);
-    metadata.version =
-        table.get(headers::VERSION).and_then(HeaderValue::as_integer).and_then(|version| version.try_into().ok());
-    metadata.causation_id = text(headers::CAUSATION_ID).map(str::to_owned);
-    metadata.key = text(headers::KEY).map(str::to_owned);
-    metadata.entries = table
-        .iter()
-        .filter(|(name, _)| !headers::is_ours_or_the_brokers(name))
-        .map(|(name, value)| (name.clone(), to_json(value, DEPTH)))
-        .collect();
+    let version = table.get(headers::VERSION).and_then(HeaderValue::as_integer);
+    let entries = table.iter().filter(|(name, _)| !headers::is_ours_or_the_brokers(name));
+    let said = Metadata {
+        time: text(headers::TIME).and_then(headers::parse_time),
+        version: version.and_then(|version| version.try_into().ok()),
+        causation_id: text(headers::CAUSATION_ID).map(str::to_owned),
+        key: text(headers::KEY).map(str::to_owned),
+        entries: entries.map(|(name, value)| (name.clone(), to_json(value, DEPTH))).collect(),
+        ..Metadata::default()
+    };
+    let metadata = metadata_of(message, said);
     Incoming { name: Cow::Borrowed(name_of(message)), metadata, data: &message.body }
 }
 

@@ -1,11 +1,11 @@
 //! The default format: `{"eventType": …, "data": …, "metadata": {…}}`.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
-use serde_json::{Value, value::RawValue};
+use serde_json::value::RawValue;
 
-use super::{Incoming, Message, headers, is_id, message::SHORT_STRING, metadata_of};
+use super::{Incoming, Message, headers, message::SHORT_STRING, metadata_of, said::Said};
 use crate::event::{DecodeError, EncodeError, EventSet, EventType, Metadata, RESERVED, without_values};
 
 #[derive(Deserialize)]
@@ -38,37 +38,15 @@ pub(super) fn decode(message: &Message) -> Result<Result<Incoming<'_>, String>, 
         let reason = format!("it has {} bytes, and no name has more than {SHORT_STRING}", body.event_type.len());
         return Err(DecodeError::Body { format: "an envelope with an event's name as its `eventType`", reason });
     }
-    let mut metadata = metadata_of(message);
+    let mut said = None;
     if let Some(raw) = body.metadata {
-        let members: Option<BTreeMap<String, Value>> = serde_json::from_str(raw.get()).map_err(|error| {
-            DecodeError::Body { format: "an envelope with an object as its `metadata`", reason: without_values(&error) }
+        said = serde_json::from_str::<Option<Said>>(raw.get()).map_err(|error| DecodeError::Body {
+            format: "an envelope with an object as its `metadata`",
+            reason: without_values(&error),
         })?;
-        merge(&mut metadata, members.unwrap_or_default());
     }
+    let metadata = metadata_of(message, said.unwrap_or_default().0);
     Ok(Ok(Incoming { name: body.event_type, metadata, data: body.data.get().as_bytes() }))
-}
-
-/// What the envelope says wins over the properties; a member of another type than ours is what a stranger put there, and
-/// is left out.
-fn merge(metadata: &mut Metadata, mut members: BTreeMap<String, Value>) {
-    let mut text = |name: &str| match members.remove(name) {
-        Some(Value::String(text)) => Some(text),
-        Some(Value::Number(number)) => Some(number.to_string()),
-        _ => None,
-    };
-    let id = text("id").filter(is_id);
-    let source = text("source");
-    let time = text("time").as_deref().and_then(headers::parse_time);
-    let version = text("version").and_then(|version| version.parse().ok());
-    let correlation_id = text("correlationId").filter(is_id);
-    metadata.causation_id = text("causationId");
-    metadata.key = text("key");
-    metadata.id = id.or(metadata.id.take());
-    metadata.source = source.or(metadata.source.take());
-    metadata.time = time.or(metadata.time);
-    metadata.version = version;
-    metadata.correlation_id = correlation_id.or(metadata.correlation_id.take());
-    metadata.entries = members;
 }
 
 pub(super) fn encode(
@@ -94,22 +72,24 @@ impl Serialize for OnTheWire<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let metadata = self.0;
         let mut map = serializer.serialize_map(None)?;
-        let mut text = |name: &str, value: Option<&str>| match value {
-            Some(value) => map.serialize_entry(name, value),
-            None => Ok(()),
-        };
-        text("id", metadata.id.as_deref())?;
-        text("source", metadata.source.as_deref())?;
-        text("time", metadata.time.and_then(headers::format_time).as_deref())?;
-        text("correlationId", metadata.correlation_id.as_deref())?;
-        text("causationId", metadata.causation_id.as_deref())?;
-        text("key", metadata.key.as_deref())?;
-        if let Some(version) = metadata.version {
-            map.serialize_entry("version", &version)?;
-        }
+        put(&mut map, "id", metadata.id.as_deref())?;
+        put(&mut map, "source", metadata.source.as_deref())?;
+        put(&mut map, "time", metadata.time.and_then(headers::Rfc3339::of))?;
+        put(&mut map, "correlationId", metadata.correlation_id.as_deref())?;
+        put(&mut map, "causationId", metadata.causation_id.as_deref())?;
+        put(&mut map, "key", metadata.key.as_deref())?;
+        put(&mut map, "version", metadata.version)?;
         for (name, value) in metadata.entries.iter().filter(|(name, _)| !RESERVED.contains(&name.as_str())) {
             map.serialize_entry(name, value)?;
         }
         map.end()
+    }
+}
+
+/// A member, if there is a value for it.
+fn put<M: SerializeMap>(map: &mut M, name: &str, value: Option<impl Serialize>) -> Result<(), M::Error> {
+    match value {
+        Some(value) => map.serialize_entry(name, &value),
+        None => Ok(()),
     }
 }

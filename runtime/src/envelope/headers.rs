@@ -1,6 +1,8 @@
 //! The names of all headers that rabbitry writes or reads.
 
-use std::time::SystemTime;
+use std::{fmt, time::SystemTime};
+
+use serde::{Serialize, Serializer};
 
 /// How often the handler has run on this event.
 pub(crate) const ATTEMPT: &str = "rabbitry-attempt";
@@ -59,8 +61,30 @@ pub(crate) fn is_the_brokers(name: &str) -> bool {
 }
 
 /// A time as our headers and the envelope write it: RFC 3339, UTC, milliseconds.
+pub(super) struct Rfc3339(jiff::Timestamp);
+
+impl Rfc3339 {
+    /// `None` for what is beyond the year 9999.
+    pub(super) fn of(time: SystemTime) -> Option<Self> {
+        jiff::Timestamp::try_from(time).ok().map(Self)
+    }
+}
+
+impl fmt::Display for Rfc3339 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.3}", self.0)
+    }
+}
+
+impl Serialize for Rfc3339 {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A time as text.
 pub(crate) fn format_time(time: SystemTime) -> Option<String> {
-    jiff::Timestamp::try_from(time).ok().map(|time| format!("{time:.3}"))
+    Rfc3339::of(time).map(|time| time.to_string())
 }
 
 /// A time as any RFC 3339 writer has it.

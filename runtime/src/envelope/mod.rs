@@ -9,8 +9,11 @@ pub(crate) mod message;
 #[cfg(feature = "cli")]
 mod moved;
 mod reason;
+mod said;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, cell::Cell};
+
+use bytes::Bytes;
 
 use crate::event::{DecodeError, EncodeError, EventSet, EventType, Metadata, Payload};
 
@@ -67,39 +70,56 @@ pub(crate) fn decode(message: &Message, pinned: Option<Format>) -> Result<Incomi
 pub(crate) fn encode(
     event: &impl EventSet,
     event_type: &EventType,
-    metadata: &Metadata,
+    metadata: Metadata,
     format: Format,
     exchange: String,
 ) -> Result<Message, EncodeError> {
-    let mut body = Vec::with_capacity(512);
-    let mut properties = common_properties(event_type, metadata);
-    match format {
-        Format::Default => default::encode(event, event_type, metadata, &mut body)?,
+    let mut headers = Headers::new();
+    let body = in_buffer(|body| match format {
+        Format::Default => default::encode(event, event_type, &metadata, body),
         Format::Bare => {
-            bare::encode(metadata, &mut properties.headers);
-            event.encode(&mut body)?;
+            bare::encode(&metadata, &mut headers);
+            event.encode(body)
         }
+    })?;
+    let properties = common_properties(event_type, metadata, headers);
+    Ok(Message { exchange, routing_key: event_type.name.clone().into_owned(), properties, body })
+}
+
+/// The largest buffer that a thread keeps, in bytes.
+const BUFFER: usize = 64 * 1024;
+
+/// What is written into a buffer that the thread keeps for the next time: so a body is allocated once, as long as it is.
+fn in_buffer<E>(write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<Bytes, E> {
+    thread_local! {
+        static KEPT: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
     }
-    Ok(Message { exchange, routing_key: event_type.name.clone().into_owned(), properties, body: body.into() })
+    // Taken out, since a user's `Serialize` may come here again.
+    let mut buffer = KEPT.take();
+    buffer.clear();
+    let body = write(&mut buffer).map(|()| Bytes::copy_from_slice(&buffer));
+    if buffer.capacity() <= BUFFER {
+        KEPT.set(buffer);
+    }
+    body
 }
 
 /// The properties that say the same as an envelope's metadata, for brokers and tools.
-fn common_properties(event_type: &EventType, metadata: &Metadata) -> Properties {
-    let mut headers = Headers::new();
-    for (name, value) in
-        [(headers::TRACE_PARENT, &metadata.trace_parent), (headers::TRACE_STATE, &metadata.trace_state)]
+fn common_properties(event_type: &EventType, metadata: Metadata, mut headers: Headers) -> Properties {
+    for (name, value) in [(headers::TRACE_PARENT, metadata.trace_parent), (headers::TRACE_STATE, metadata.trace_state)]
     {
         if let Some(value) = value {
-            headers.insert(name.to_owned(), HeaderValue::text(value));
+            headers.insert(name.to_owned(), HeaderValue::Text(value.into_bytes()));
         }
     }
+    let short = |text: Option<String>| text.filter(|text| text.len() <= message::SHORT_STRING);
     Properties {
         content_type: Some("application/json".to_owned()),
         delivery_mode: Some(message::PERSISTENT),
         kind: message::short(&event_type.name),
-        message_id: metadata.id.as_deref().and_then(message::short),
-        app_id: metadata.source.as_deref().and_then(message::short),
-        correlation_id: metadata.correlation_id.as_deref().and_then(message::short),
+        message_id: short(metadata.id),
+        app_id: short(metadata.source),
+        correlation_id: short(metadata.correlation_id),
         timestamp: metadata.time.and_then(message::seconds),
         headers,
         ..Properties::default()
@@ -118,8 +138,8 @@ fn is_id(text: &String) -> bool {
     (1..=ID).contains(&text.len())
 }
 
-/// What the properties say of the event, before the body has its say.
-fn metadata_of(message: &Message) -> Metadata {
+/// What travels with the event: what its body says, and for the rest what the properties say.
+fn metadata_of(message: &Message, said: Metadata) -> Metadata {
     let properties = &message.properties;
     // Whatever a handler says goes on with it: a header that fills a frame would let none of that out.
     let trace = |name| {
@@ -128,13 +148,13 @@ fn metadata_of(message: &Message) -> Metadata {
     };
     let id = |id: &Option<String>| id.clone().filter(is_id);
     Metadata {
-        id: id(&properties.message_id),
-        source: properties.app_id.clone(),
-        time: properties.timestamp.and_then(message::time),
-        correlation_id: id(&properties.correlation_id),
+        id: said.id.or_else(|| id(&properties.message_id)),
+        source: said.source.or_else(|| properties.app_id.clone()),
+        time: said.time.or_else(|| properties.timestamp.and_then(message::time)),
+        correlation_id: said.correlation_id.or_else(|| id(&properties.correlation_id)),
         trace_parent: trace(headers::TRACE_PARENT),
         trace_state: trace(headers::TRACE_STATE),
-        ..Metadata::default()
+        ..said
     }
 }
 

@@ -28,7 +28,7 @@ impl Saying {
         metadata.version = Some(event_type.version);
         metadata.key = event.key().map(std::borrow::Cow::into_owned);
         let exchange = event_type.exchange.as_deref().unwrap_or(&self.exchange).to_owned();
-        envelope::encode(event, &event_type, &metadata, self.format, exchange)
+        envelope::encode(event, &event_type, metadata, self.format, exchange)
     }
 }
 

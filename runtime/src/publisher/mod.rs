@@ -7,6 +7,7 @@ mod obstacle;
 mod pipeline;
 mod publication;
 mod refusals;
+mod sending;
 mod stage;
 mod unanswered;
 mod window;
@@ -34,8 +35,9 @@ pub use error::{PublishAllError, PublishError};
 pub use obstacle::Obstacle;
 pub(crate) use pipeline::Pipeline;
 pub use publication::{Publication, Published};
+pub(crate) use sending::Entered;
 use window::event_name;
-pub(crate) use window::{Entered, Jobs, NotSent, Window};
+pub(crate) use window::{Jobs, NotSent, Window};
 
 /// How many events `publish_all` has on their way at a time.
 const AHEAD: usize = 256;
@@ -150,9 +152,9 @@ impl<E: EventSet> Publisher<E> {
     /// soon as it can.
     ///
     /// # Cancel safety
-    /// An event whose future is dropped may be published or not.
-    pub async fn publish(&self, event: E) -> Result<Published, PublishError> {
-        self.event(event).publish().await
+    /// An event whose future is dropped may be published or not; one whose future was never polled is not.
+    pub fn publish(&self, event: E) -> impl Future<Output = Result<Published, PublishError>> + Send + use<E> {
+        self.event(event).publish()
     }
 
     /// Publishes events, in their order, without waiting for one before the next, 256 on their way at a time; returns how
@@ -173,8 +175,12 @@ impl<E: EventSet> Publisher<E> {
                 let Some((position, event)) = events.next() else { break };
                 sent += 1;
                 // Each is in the window before the next: futures that are polled together end in any order.
-                match self.event(event).send().await {
-                    Ok((_, sending)) => on_their_way.push(async move { (position, sending.confirmed().await) }),
+                let sent = match self.event(event).sending() {
+                    Ok(mut sending) => sending.enter().await.map(|()| sending),
+                    Err(error) => Err(error),
+                };
+                match sent {
+                    Ok(sending) => on_their_way.push(async move { (position, sending.await) }),
                     Err(error) => {
                         failed.push(position);
                         first = Some(error);

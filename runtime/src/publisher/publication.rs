@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{Outgoing, PublishError, window::Sending};
+use super::{Outgoing, PublishError, sending::Sending};
 use crate::{
     envelope::{HeaderValue, Message, headers},
     event::{EventSet, InvalidEntry, Metadata, check_entry},
@@ -128,20 +128,24 @@ impl<E: EventSet> Publication<E> {
     ///
     /// # Errors
     /// See [`PublishError`].
-    pub async fn publish(self) -> Result<Published, PublishError> {
-        let (published, sending) = self.send().await?;
-        sending.confirmed().await?;
-        Ok(published)
+    pub fn publish(self) -> impl Future<Output = Result<Published, PublishError>> + Send + use<E> {
+        // Before the future is there: so it is small, whatever the event is.
+        let id = self.metadata.id.clone().unwrap_or_else(fresh_id);
+        let sending = Self { metadata: Metadata { id: Some(id.clone()), ..self.metadata }, ..self }.sending();
+        async move {
+            sending?.await?;
+            Ok(Published { id })
+        }
     }
 
-    /// Puts it on its way.
-    pub(super) async fn send(self) -> Result<(Published, Sending), PublishError> {
+    /// Writes it as a message, ready to be sent.
+    pub(super) fn sending(self) -> Result<Sending, PublishError> {
         if let Some(invalid) = self.invalid {
             return Err(invalid.into());
         }
         let Self { outgoing, event, mut metadata, when, .. } = self;
         let now = outgoing.window.clock.now();
-        let id = metadata.id.get_or_insert_with(fresh_id).clone();
+        let id = metadata.id.get_or_insert_with(fresh_id);
         metadata.correlation_id.get_or_insert_with(|| id.clone());
         metadata.time = Some(now);
         let event_type = event.event_type();
@@ -160,8 +164,7 @@ impl<E: EventSet> Publication<E> {
         }
         outgoing.check(&message)?;
         // What goes to the ladder is never returned: its exchanges have an alternate.
-        let sending = outgoing.window.send(message, delay.is_none(), event_type.name.into_owned()).await?;
-        Ok((Published { id }, sending))
+        Ok(Sending::new(&outgoing.window, message, delay.is_none(), event_type.name))
     }
 
     fn check(&mut self, name: &str, value: &str) {

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 
 use super::{
     Jobs, Obstacle, PublishError,
+    sending::Sending,
     stage::Stage,
     window::{Job, Window},
 };
@@ -106,10 +107,7 @@ impl Told {
             callers.spawn(async move {
                 let mut told = Self::default();
                 for number in numbers.filter(|number| number % CALLERS == caller) {
-                    let answer = match window.send(numbered(number), false, "raced".to_owned()).await {
-                        Ok(sending) => sending.confirmed().await,
-                        Err(error) => Err(error),
-                    };
+                    let answer = Sending::new(&window, numbered(number), false, "raced".into()).await;
                     told.note(number, answer);
                     tokio::task::yield_now().await;
                 }
@@ -251,8 +249,7 @@ fn what_the_task_wrote_before_it_went_is_not_certainly_unpublished() {
             unreachable!("it is sent");
         });
         both.wait();
-        let told =
-            runtime.block_on(async { window.send(numbered(1), false, "raced".to_owned()).await?.confirmed().await });
+        let told = runtime.block_on(async { Sending::new(&window, numbered(1), false, "raced".into()).await });
         assert!(matches!(told, Err(PublishError::CutOff { .. })), "{told:?}");
         assert!(going.join().unwrap());
     }

@@ -1,6 +1,7 @@
 //! The way into the publishing task: bounded, and each message with an answer.
 
 use std::{
+    ops::Deref,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering, fence},
@@ -8,12 +9,12 @@ use std::{
     time::Duration,
 };
 
-use futures_util::future::BoxFuture;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::{
-    Obstacle, PublishError,
+    PublishError,
     obstacle::{Standing, interruption},
+    sending::Entered,
     stage::Stage,
 };
 use crate::{envelope::Message, time::Clock, transport::Shown};
@@ -35,9 +36,10 @@ pub(super) struct Job {
     pub(super) in_doubt: bool,
     pub(super) missed: Missed,
     stage: Stage,
-    answer: oneshot::Sender<Answer>,
-    /// Its place in the window.
-    _place: OwnedSemaphorePermit,
+    /// Taken out when it is answered.
+    answer: Option<oneshot::Sender<Answer>>,
+    /// Its place in the window, once it has one.
+    place: Option<OwnedSemaphorePermit>,
 }
 
 /// Whether the broker missed the exchange of a message, which is one of ours.
@@ -51,7 +53,13 @@ pub(super) enum Missed {
 }
 
 /// What becomes of a message: with the error it comes back, to be sent again without a copy.
-pub(crate) type Answer = Result<(), Box<NotSent>>;
+pub(crate) type Answer = Result<Done, Box<NotSent>>;
+
+/// A message that is confirmed. It goes back to its caller, who frees it: what one thread allocates and another one frees is
+/// several times as dear.
+pub(crate) struct Done {
+    _job: Box<Job>,
+}
 
 /// A message that was not confirmed.
 pub(crate) struct NotSent {
@@ -62,7 +70,7 @@ pub(crate) struct NotSent {
 impl Job {
     /// Whether nobody waits for it any more.
     pub(super) fn is_abandoned(&self) -> bool {
-        self.answer.is_closed()
+        self.answer.as_ref().is_none_or(oneshot::Sender::is_closed)
     }
 
     /// Whether it may be written now. What nobody waits for is not, and what was written once can be withdrawn no more.
@@ -75,13 +83,18 @@ impl Job {
         self.stage.is_written()
     }
 
-    pub(super) fn confirm(self) {
-        // Nobody waits when the caller's time is over; the event is confirmed all the same.
-        let _ = self.answer.send(Ok(()));
+    pub(super) fn confirm(mut self: Box<Self>) {
+        self.place = None;
+        if let Some(answer) = self.answer.take() {
+            // Nobody waits when the caller's time is over; the event is confirmed all the same.
+            let _ = answer.send(Ok(Done { _job: self }));
+        }
     }
 
-    pub(super) fn fail(self, error: PublishError) {
-        if let Err(Err(unheard)) = self.answer.send(Err(Box::new(NotSent { message: self.message, error }))) {
+    pub(super) fn fail(self: Box<Self>, error: PublishError) {
+        let Self { message, answer, .. } = *self;
+        let Some(answer) = answer else { return };
+        if let Err(Err(unheard)) = answer.send(Err(Box::new(NotSent { message, error }))) {
             tracing::warn!(error = %unheard.error, "an event whose caller no longer waits was not published");
         }
     }
@@ -89,15 +102,26 @@ impl Job {
 
 /// The sending side of the publish window, cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Window {
-    jobs: mpsc::UnboundedSender<Job>,
-    task: Arc<Task>,
+pub(crate) struct Window(Arc<Inside>);
+
+/// What all clones of a window share.
+pub(crate) struct Inside {
+    jobs: mpsc::UnboundedSender<Box<Job>>,
+    pub(super) task: Arc<Task>,
     /// Bounds what is on its way: a job keeps its place until it is answered.
-    places: Arc<Semaphore>,
-    size: usize,
+    pub(super) places: Arc<Semaphore>,
+    pub(super) size: usize,
     pub(crate) clock: Arc<dyn Clock>,
     /// How long a caller waits for a confirm.
     pub(crate) timeout: Duration,
+}
+
+impl Deref for Window {
+    type Target = Inside;
+
+    fn deref(&self) -> &Inside {
+        &self.0
+    }
 }
 
 /// What both sides of the window know of the publishing task.
@@ -115,7 +139,8 @@ impl Window {
         let standing = Standing::new(service, Arc::clone(&clock));
         let task = Arc::new(Task { gone: AtomicBool::new(false), given_up: Notify::new(), standing });
         let jobs_of_task = Jobs { _gone: Gone(Arc::clone(&task)), receiver, task: Arc::clone(&task) };
-        (Self { jobs, task, places: Arc::new(Semaphore::new(size)), size, clock, timeout }, jobs_of_task)
+        let inside = Inside { jobs, task, places: Arc::new(Semaphore::new(size)), size, clock, timeout };
+        (Self(Arc::new(inside)), jobs_of_task)
     }
 
     /// How the publishing channel is, while it is interrupted.
@@ -128,125 +153,52 @@ impl Window {
         self.size.saturating_sub(self.places.available_permits())
     }
 
-    /// Puts a message into the window; what this gives ends once it is confirmed. Both together take the publish timeout at
-    /// most. Messages that are put in one after the other are sent in that order.
-    pub(crate) async fn send(&self, message: Message, mandatory: bool, event: String) -> Result<Sending, PublishError> {
-        let (mut time, after) = (self.clock.sleep(self.timeout), self.timeout);
-        tokio::select! {
-            biased;
-            entered = self.send_patiently(message, mandatory) => Ok(Sending { entered, event, time, after }),
-            () = &mut time => {
-                let full = Obstacle::WindowFull { size: self.size };
-                Err(PublishError::NeverSent { event, after, obstacle: self.task.standing.obstacle().unwrap_or(full) })
-            }
+    /// Puts a message into the window, without a limit of time: for what must not be given up as long as its cause waits for it.
+    /// What this gives ends once it is confirmed. Messages that are put in one after the other are sent in that order.
+    pub(crate) fn send_patiently(&self, message: Message, mandatory: bool) -> impl Future<Output = Entered> + Send {
+        let (job, mut entered) = self.job(message, mandatory);
+        let places = Arc::clone(&self.places);
+        async move {
+            // The semaphore is never closed.
+            let place = places.acquire_owned().await.ok();
+            self.enter(job, place, &mut entered);
+            entered
         }
     }
 
-    /// The same without a limit of time: for what must not be given up as long as its cause waits for it.
-    pub(crate) async fn send_patiently(&self, message: Message, mandatory: bool) -> Entered {
-        let (answer, mut answered) = oneshot::channel();
+    /// A message without a place in the window, and what waits for its answer. It is in a box from now on: futures that hold it
+    /// are small, and nothing of it is copied on its way.
+    pub(super) fn job(&self, message: Message, mandatory: bool) -> (Box<Job>, Entered) {
+        let (answer, answered) = oneshot::channel();
         let stage = Stage::default();
-        // The semaphore is never closed.
-        if let Ok(place) = Arc::clone(&self.places).acquire_owned().await {
-            let stage = stage.clone();
-            let (nacks, rested, looks) = (0, Duration::ZERO, None);
-            let (suspect, in_doubt, missed) = (false, false, Missed::Never);
-            let job = Job {
-                message,
-                mandatory,
-                nacks,
-                rested,
-                looks,
-                suspect,
-                in_doubt,
-                missed,
-                stage,
-                answer,
-                _place: place,
-            };
-            if let Err(unsent) = self.jobs.send(job) {
-                let Job { message, answer, .. } = unsent.0;
-                let error = PublishError::Closed { event: event_name(&message) };
-                let _ = answer.send(Err(Box::new(NotSent { message, error })));
-            }
-            // A receiver that is dropped while we send may miss the job, which then has nobody to answer it.
-            fence(Ordering::SeqCst);
-            if self.task.gone.load(Ordering::Acquire) {
-                answered = oneshot::channel().1;
-            }
+        let entered = Entered::new(answered, stage.clone(), Arc::clone(&self.task));
+        let job = Box::new(Job {
+            message,
+            mandatory,
+            nacks: 0,
+            rested: Duration::ZERO,
+            looks: None,
+            suspect: false,
+            in_doubt: false,
+            missed: Missed::Never,
+            stage,
+            answer: Some(answer),
+            place: None,
+        });
+        (job, entered)
+    }
+
+    /// Sends it to the task, now that it has a place.
+    pub(super) fn enter(&self, mut job: Box<Job>, place: Option<OwnedSemaphorePermit>, entered: &mut Entered) {
+        job.place = place;
+        if let Err(unsent) = self.jobs.send(job) {
+            let error = PublishError::Closed { event: event_name(&unsent.0.message) };
+            unsent.0.fail(error);
         }
-        Entered { answered, stage, task: Arc::clone(&self.task), is_over: false }
-    }
-}
-
-/// A message in the window, before its answer. Dropped before that, it is given up: what is not written yet never will be.
-pub(crate) struct Entered {
-    answered: oneshot::Receiver<Answer>,
-    stage: Stage,
-    task: Arc<Task>,
-    /// Whether the answer has come.
-    is_over: bool,
-}
-
-impl Entered {
-    /// What becomes of it.
-    pub(crate) async fn answer(mut self) -> Answer {
-        self.next().await
-    }
-
-    async fn next(&mut self) -> Answer {
-        let answer = (&mut self.answered).await;
-        self.is_over = true;
-        // The task drops a job unanswered only when it is cut off.
-        answer.unwrap_or_else(|_| {
-            let error = PublishError::Closed { event: String::new() };
-            Err(Box::new(NotSent { message: Message::default(), error }))
-        })
-    }
-}
-
-impl Drop for Entered {
-    fn drop(&mut self) {
-        if !self.is_over {
-            // Before the task is told, which then finds it abandoned.
-            self.answered.close();
-            self.task.given_up.notify_one();
-        }
-    }
-}
-
-/// A message in the window, with the rest of its time.
-pub(crate) struct Sending {
-    entered: Entered,
-    event: String,
-    time: BoxFuture<'static, ()>,
-    after: Duration,
-}
-
-impl Sending {
-    /// Returns once it is confirmed.
-    pub(crate) async fn confirmed(self) -> Result<(), PublishError> {
-        let Self { mut entered, event, mut time, after } = self;
-        let answer = tokio::select! {
-            biased;
-            answer = entered.next() => answer,
-            () = &mut time => {
-                let obstacle = entered.task.standing.obstacle().unwrap_or(Obstacle::Slow);
-                if entered.stage.withdraw() {
-                    return Err(PublishError::NeverSent { event, after, obstacle });
-                }
-                // The answer may have come at the last moment; from now on none can.
-                entered.answered.close();
-                match entered.answered.try_recv() {
-                    Ok(answer) => answer,
-                    Err(_) => return Err(PublishError::TimedOut { event, after, obstacle }),
-                }
-            }
-        };
-        match answer.map_err(|not_sent| not_sent.error) {
-            Err(PublishError::Closed { .. }) if entered.stage.is_written() => Err(PublishError::CutOff { event }),
-            Err(PublishError::Closed { .. }) => Err(PublishError::Closed { event }),
-            answer => answer,
+        // A receiver that is dropped while we send may miss the job, which then has nobody to answer it.
+        fence(Ordering::SeqCst);
+        if self.task.gone.load(Ordering::Acquire) {
+            entered.unheard();
         }
     }
 }
@@ -255,7 +207,7 @@ impl Sending {
 pub(crate) struct Jobs {
     /// Dropped first: whoever sends a job that is missed below sees it.
     _gone: Gone,
-    pub(super) receiver: mpsc::UnboundedReceiver<Job>,
+    pub(super) receiver: mpsc::UnboundedReceiver<Box<Job>>,
     pub(super) task: Arc<Task>,
 }
 
@@ -287,7 +239,7 @@ mod tests {
             let going = tokio::task::spawn_blocking(move || drop(jobs));
             let answer = async { window.send_patiently(Message::default(), false).await.answer().await };
             let answer = tokio::time::timeout(Duration::from_secs(20), answer).await.unwrap();
-            assert!(matches!(answer.unwrap_err().error, PublishError::Closed { .. }));
+            assert!(matches!(answer.err().unwrap().error, PublishError::Closed { .. }));
             going.await.unwrap();
         }
     }

@@ -19,7 +19,7 @@ fn written(name: &str, data: &Value, metadata: &Metadata, format: Format) -> Mes
     let event = AnyEvent::new(name, data).unwrap();
     let mut event_type = event.event_type();
     event_type.version = metadata.version.unwrap_or(1);
-    encode(&event, &event_type, metadata, format, "events".to_owned()).unwrap()
+    encode(&event, &event_type, metadata.clone(), format, "events".to_owned()).unwrap()
 }
 
 fn full_metadata() -> Metadata {

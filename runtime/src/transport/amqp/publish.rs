@@ -33,7 +33,12 @@ impl PublishChannel for Publishing {
     fn write<'a>(&'a mut self, batch: Vec<(&'a Message, bool)>) -> BoxFuture<'a, Vec<Result<Confirm, TransportError>>> {
         let channel = &self.channel;
         // All are polled once, in order, before any is waited for: one write for many.
-        Box::pin(join_all(batch.into_iter().map(move |(message, mandatory)| publish(channel, message, mandatory))))
+        Box::pin(async move {
+            let all = batch
+                .chunks(30)
+                .map(|batch| join_all(batch.iter().map(|&(message, mandatory)| publish(channel, message, mandatory))));
+            join_all(all).await.into_iter().flatten().collect()
+        })
     }
 
     fn close(self: Box<Self>) -> BoxFuture<'static, Result<(), TransportError>> {

@@ -1,0 +1,177 @@
+//! What an event costs through rabbitry, beside what it costs by hand and through others. `benches/README.md` says how to run
+//! it, and what the scenarios are.
+
+mod broker;
+mod contender;
+mod event;
+mod measure;
+mod report;
+mod scenario;
+mod stats;
+
+use std::{collections::BTreeMap, fs, path::PathBuf, process::ExitCode};
+
+use anyhow::{Context as _, ensure};
+use broker::{Aside, Setting};
+use clap::Parser;
+use contender::Contender;
+use report::Outcome;
+use scenario::Scenario;
+use serde_json::json;
+
+/// Measures what events cost, in interleaved rounds, and prints medians, spreads and ratios.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// The RabbitMQ to use: nothing else should use it, or the machine.
+    #[arg(long, env = "AMQP_URL", default_value = "amqp://guest:guest@localhost:5672/%2f")]
+    url: String,
+    /// Only these scenarios.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// Only these contenders.
+    #[arg(long, value_delimiter = ',')]
+    contenders: Vec<String>,
+    /// How often each contender runs.
+    #[arg(long, default_value_t = 15)]
+    rounds: u32,
+    /// How many events a run has, instead of what the scenario says.
+    #[arg(long)]
+    events: Option<u64>,
+    /// No round before the first that counts.
+    #[arg(long)]
+    cold: bool,
+    /// Lists the scenarios and ends.
+    #[arg(long)]
+    list: bool,
+    /// Also writes all rounds into this file.
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// Fails if a bound is missed; with fewer than 15 rounds it says little.
+    #[arg(long)]
+    check: bool,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<ExitCode> {
+    let arguments = Arguments::parse();
+    let (scenarios, contenders) = chosen(&arguments)?;
+    if arguments.list {
+        for scenario in scenarios {
+            println!("{:<16} {}", scenario.name, scenario.about);
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let aside =
+        if scenarios.iter().any(Scenario::has_broker) { Some(Aside::open(&arguments.url).await?) } else { None };
+    let (mut outcomes, mut missed) = (Vec::new(), 0);
+    for scenario in scenarios {
+        let outcome = measure(&arguments, aside.as_ref(), scenario, &contenders).await?;
+        missed += outcome.print().iter().filter(|verdict| !verdict.met).count();
+        outcomes.push(outcome.json());
+    }
+    if let Some(path) = &arguments.json {
+        let cores = std::thread::available_parallelism().map_or(0, usize::from);
+        let all = json!({ "cores": cores, "rounds": arguments.rounds, "scenarios": outcomes });
+        let text = format!("{}\n", serde_json::to_string_pretty(&all)?);
+        fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    if missed > 0 {
+        println!("\n{missed} bounds were missed");
+    }
+    Ok(if missed > 0 && arguments.check { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// The scenarios and contenders that are asked for.
+fn chosen(arguments: &Arguments) -> anyhow::Result<(Vec<Scenario>, Vec<&'static dyn Contender>)> {
+    let (mut scenarios, mut contenders) = (scenario::all(), contender::all());
+    for name in &arguments.only {
+        ensure!(
+            scenarios.iter().any(|scenario| scenario.name == name),
+            "there is no scenario `{name}`: --list names them"
+        );
+    }
+    for name in &arguments.contenders {
+        ensure!(contenders.iter().any(|contender| contender.name() == name), "there is no contender `{name}`");
+    }
+    if !arguments.only.is_empty() {
+        scenarios.retain(|scenario| arguments.only.iter().any(|name| name == scenario.name));
+    }
+    if !arguments.contenders.is_empty() {
+        contenders.retain(|contender| arguments.contenders.iter().any(|name| name == contender.name()));
+    }
+    if let Some(events) = arguments.events {
+        scenarios.iter_mut().for_each(|scenario| scenario.events = events);
+    }
+    Ok((scenarios, contenders))
+}
+
+/// Runs all contenders of a scenario in turn, as often as is wanted.
+async fn measure(
+    arguments: &Arguments,
+    aside: Option<&Aside>,
+    scenario: Scenario,
+    contenders: &[&'static dyn Contender],
+) -> anyhow::Result<Outcome> {
+    let mut taking_part: Vec<_> =
+        contenders.iter().filter_map(|contender| Some((*contender, contender.guarantee(scenario.task)?))).collect();
+    let mut outcome = Outcome {
+        scenario: scenario.clone(),
+        contenders: taking_part
+            .iter()
+            .map(|(contender, guarantee)| (contender.name(), (*guarantee, Vec::new())))
+            .collect::<BTreeMap<_, _>>(),
+    };
+    let setting =
+        Setting { url: arguments.url.clone(), queue_type: scenario.queue_type, size: scenario.size, events: 0 };
+    if scenario.has_broker() {
+        setting.declare().await?;
+    }
+    for round in 0..=arguments.rounds {
+        // The first makes caches and pages warm, and the broker's queues.
+        if round == 0 && arguments.cold {
+            continue;
+        }
+        // Nobody always comes after the same.
+        if !taking_part.is_empty() {
+            taking_part.rotate_left(1);
+        }
+        for (contender, _) in &taking_part {
+            let sample = run_once(*contender, aside, &scenario, &setting)
+                .await
+                .with_context(|| format!("{}, {}", scenario.name, contender.name()))?;
+            if let (1.., Some((_, samples))) = (round, outcome.contenders.get_mut(contender.name())) {
+                samples.push(sample);
+            }
+        }
+        eprint!("\r{}: round {round} of {}  ", scenario.name, arguments.rounds);
+    }
+    eprintln!();
+    Ok(outcome)
+}
+
+/// One contender, on queues that are as they should be.
+async fn run_once(
+    contender: &'static dyn Contender,
+    aside: Option<&Aside>,
+    scenario: &Scenario,
+    setting: &Setting,
+) -> anyhow::Result<measure::Sample> {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a share")]
+    let events = (scenario.events as f64 * contender.share()).ceil() as u64;
+    let setting = Setting { events, ..setting.clone() };
+    let broker = aside.filter(|_| scenario.has_broker());
+    if let Some(aside) = broker {
+        aside.purge(&setting).await?;
+        if scenario.is_filled() {
+            aside.fill(&setting).await?;
+        }
+    }
+    // In a task of the runtime's, as a service's routes and handlers are.
+    let (task, owned) = (scenario.task, setting.clone());
+    let sample = tokio::spawn(async move { contender.run(task, &owned).await }).await??;
+    if let (Some(aside), true) = (broker, scenario.is_filled()) {
+        let left = aside.waiting(&setting.take()).await?;
+        ensure!(left == 0, "{left} events are not acknowledged");
+    }
+    Ok(sample)
+}
