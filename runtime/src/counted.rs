@@ -34,7 +34,7 @@ fn times() -> u64 {
 }
 
 fn said() -> Message {
-    let saying = Saying { service: "shop".to_owned(), exchange: "events".to_owned(), format: Format::Default };
+    let saying = Saying { service: "shop".into(), exchange: "events".into(), format: Format::Default };
     let metadata = Metadata {
         id: Some(fresh_id()),
         time: Some(SystemTime::UNIX_EPOCH),

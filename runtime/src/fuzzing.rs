@@ -54,8 +54,8 @@ fn read(bytes: &[u8]) -> Option<Message> {
     let (length, rest) = rest.split_first()?;
     let (key, body) = rest.split_at_checked((*length).into())?;
     Some(Message {
-        exchange: "events".to_owned(),
-        routing_key: fuzz::text(key),
+        exchange: "events".into(),
+        routing_key: fuzz::text(key).into(),
         properties: fuzz::properties(properties)?,
         body: body.to_vec().into(),
     })
@@ -73,7 +73,7 @@ fn copy(message: &Message, attempt: u32) -> Message {
         at: SystemTime::UNIX_EPOCH,
     };
     let key = format!("{}queue.{QUEUE}", "0.".repeat(28));
-    copy_of(message, &failure, "rabbitry.v1.delay.out".to_owned(), key, || "fresh".to_owned(), LIMITS)
+    copy_of(message, &failure, "rabbitry.v1.delay.out".to_owned(), key, || "fresh".into(), LIMITS)
 }
 
 /// Checks a copy; its properties as they are written.

@@ -293,7 +293,7 @@ impl PublishChannel for OfPuppet {
                 let (answer, answered) = oneshot::channel();
                 self.puppet.0.written.send_modify(|written| {
                     lock(&self.puppet.0.owed).push((written.len(), answer));
-                    written.push(Written { channel: self.number, id });
+                    written.push(Written { channel: self.number, id: id.into() });
                 });
                 let confirm: Confirm = Box::pin(async move { answered.await.expect("the puppet lives") });
                 results.push(Ok(confirm));

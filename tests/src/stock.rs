@@ -108,5 +108,5 @@ fn in_a_second() -> String {
 }
 
 fn of_id(id: &str) -> Properties {
-    Properties { message_id: Some(id.to_owned()), delivery_mode: Some(2), ..Properties::default() }
+    Properties { message_id: Some(id.into()), delivery_mode: Some(2), ..Properties::default() }
 }

@@ -102,7 +102,7 @@ impl Stranger {
         properties: Properties,
         body: &[u8],
     ) -> Result<(Confirmed, Option<Returned>), TransportError> {
-        let (exchange, routing_key) = (exchange.to_owned(), routing_key.to_owned());
+        let (exchange, routing_key) = (exchange.into(), routing_key.into());
         let message = Message { exchange, routing_key, properties, body: body.to_vec().into() };
         let mut channel = self.connection.publish_channel().await.expect("a channel opens");
         let mut written = channel.write(vec![(&message, true)]).await;
@@ -114,7 +114,7 @@ impl Stranger {
 
     /// Publishes an event without an envelope: a JSON body, its id, and its name as the routing key.
     pub async fn publish_bare(&self, exchange: &str, name: &str, id: &str, data: &serde_json::Value) {
-        let (message_id, kind) = (Some(id.to_owned()), Some(name.to_owned()));
+        let (message_id, kind) = (Some(id.into()), Some(name.into()));
         let properties = Properties { message_id, kind, ..Properties::default() };
         self.publish(exchange, name, properties, data.to_string().as_bytes()).await;
     }
@@ -240,7 +240,7 @@ async fn next(channel: &mut Box<dyn ConsumeChannel>) -> Delivery {
 /// A message's id; empty if it has none.
 #[must_use]
 pub fn id(message: &Message) -> String {
-    message.properties.message_id.clone().unwrap_or_default()
+    message.properties.message_id.clone().unwrap_or_default().into()
 }
 
 /// A header's text; empty if there is none, or if it is no text.

@@ -58,18 +58,18 @@ async fn a_dead_letter_says_what_happened_and_keeps_the_rest(place: Place) {
     ]);
     headers.insert("nested".to_owned(), HeaderValue::Table(nested));
     let properties = Properties {
-        content_type: Some("application/json".to_owned()),
-        content_encoding: Some("utf-8".to_owned()),
+        content_type: Some("application/json".into()),
+        content_encoding: Some("utf-8".into()),
         headers: headers.clone(),
         delivery_mode: Some(2),
         priority: Some(3),
-        correlation_id: Some("checkout".to_owned()),
-        reply_to: Some("answers".to_owned()),
-        message_id: Some("order-1".to_owned()),
+        correlation_id: Some("checkout".into()),
+        reply_to: Some("answers".into()),
+        message_id: Some("order-1".into()),
         timestamp: Some(seconds),
-        kind: Some("order.created".to_owned()),
-        app_id: Some("till".to_owned()),
-        cluster_id: Some("left".to_owned()),
+        kind: Some("order.created".into()),
+        app_id: Some("till".into()),
+        cluster_id: Some("left".into()),
         ..Properties::default()
     };
     let body = br#"{ "order_id" : 1,  "note": "spaces and \u00e4 are kept" }"#;

@@ -99,7 +99,7 @@ async fn handlers_of_one_name_say_things_of_their_own(place: Place) {
 async fn a_cause_without_an_id_gets_one(place: Place) {
     let test = testing::start_on(place, sayer("inventory", "reserve")).await;
     let stranger = listener(&test).await;
-    let nameless = || Properties { message_id: Some(String::new()), ..Properties::default() };
+    let nameless = || Properties { message_id: Some("".into()), ..Properties::default() };
     stranger.publish("events", "order", nameless(), b"1").await;
     let first = stranger.take("said", 4).await;
     stranger.publish("events", "order", nameless(), b"1").await;
@@ -137,7 +137,7 @@ async fn publishers_number_by_time(place: Place) {
         assert_eq!(metadata["id"], id);
         // Where something begins, it correlates with itself and has no cause.
         assert_eq!(metadata["correlationId"], id);
-        assert_eq!(message.properties.correlation_id, Some(id));
+        assert_eq!(message.properties.correlation_id, Some(id.into()));
         assert_eq!(metadata.get("causationId"), None);
     }
     Books::after(test).await.balance(20, 20);

@@ -315,11 +315,8 @@ async fn an_unrouted_event_is_certainly_not_published_unless_it_was_sent_before(
             scene.puppet.lose("lost");
             scene.puppet.wait_for(round + 2).await;
         }
-        let returned = Returned {
-            message_id: Some("x".to_owned()),
-            exchange: "events".to_owned(),
-            routing_key: "order".to_owned(),
-        };
+        let returned =
+            Returned { message_id: Some("x".into()), exchange: "events".into(), routing_key: "order".into() };
         scene.puppet.answer(&Ok((Confirmed::Ack, Some(returned))));
         let error = errors(waiting).await.remove(0);
         assert!(matches!(&error, PublishError::Unrouted { in_doubt: told, .. } if *told == in_doubt), "{error:?}");

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use smol_str::SmolStr;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -99,7 +100,7 @@ impl Worker {
         attempt: u32,
         failed: &Failed,
         next: Next,
-        fresh_id: impl FnOnce() -> String,
+        fresh_id: impl FnOnce() -> SmolStr,
         gone: &CancellationToken,
     ) -> bool {
         let (exchange, routing_key) = self.way(next);

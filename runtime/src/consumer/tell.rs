@@ -65,7 +65,7 @@ impl Worker {
                 service = self.service,
                 handler = self.handler,
                 queue = &*self.queue,
-                id = message.properties.message_id,
+                id = message.properties.message_id.as_deref(),
                 attempt,
                 reason = %failed.reason,
                 error = failed.error,

@@ -8,6 +8,7 @@ use std::{
 };
 
 use futures_util::FutureExt;
+use smol_str::SmolStr;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -123,7 +124,7 @@ impl Worker {
         &self,
         message: &Message,
         attempt: u32,
-        fresh_id: impl FnOnce() -> String,
+        fresh_id: impl FnOnce() -> SmolStr,
     ) -> Result<Vec<Message>, Failed> {
         if message.body.len() > self.body_limit {
             let error = DecodeError::TooLarge { size: message.body.len(), limit: self.body_limit };

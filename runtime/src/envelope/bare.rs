@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use serde_json::Value;
+use smol_str::SmolStr;
 
 use super::{
     HeaderValue, Headers, Incoming, Message, headers,
@@ -19,8 +20,8 @@ pub(super) fn decode(message: &Message) -> Incoming<'_> {
     let said = Metadata {
         time: text(headers::TIME).and_then(headers::parse_time),
         version: version.and_then(|version| version.try_into().ok()),
-        causation_id: text(headers::CAUSATION_ID).map(str::to_owned),
-        key: text(headers::KEY).map(str::to_owned),
+        causation_id: text(headers::CAUSATION_ID).map(SmolStr::from),
+        key: text(headers::KEY).map(SmolStr::from),
         entries: entries.map(|(name, value)| (name.clone(), to_json(value, DEPTH))).collect(),
         ..Metadata::default()
     };

@@ -3,6 +3,8 @@
 
 use std::time::SystemTime;
 
+use smol_str::SmolStr;
+
 use super::{
     HeaderValue, Message, Properties, Reason, headers,
     message::{PERSISTENT, SHORT_STRING, first_bytes, header_len, short},
@@ -58,17 +60,17 @@ pub(crate) fn copy_of(
     failure: &Failure,
     exchange: String,
     routing_key: String,
-    fresh_id: impl FnOnce() -> String,
+    fresh_id: impl FnOnce() -> SmolStr,
     limits: Limits,
 ) -> Message {
     let mut copy = message.clone();
-    copy.exchange = exchange;
-    copy.routing_key = routing_key;
+    copy.exchange = exchange.into();
+    copy.routing_key = routing_key.into();
     let is_first_copy = !says_where_it_came_from(message);
     let mut dropped = dropped_before(&mut copy.properties);
     set_aside(&mut copy, message, is_first_copy, &mut dropped);
     let id = copy.properties.message_id.take().filter(|id| !id.is_empty()).unwrap_or_else(fresh_id);
-    copy.properties.message_id = short(&id);
+    copy.properties.message_id = short(id);
     describe(&mut copy, message, failure, is_first_copy);
     fit(&mut copy, limits, &mut dropped);
     name_dropped(&mut copy.properties, &dropped);

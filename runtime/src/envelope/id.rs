@@ -1,5 +1,6 @@
 //! Ids: fresh ones, and those that follow from their cause.
 
+use smol_str::SmolStr;
 use uuid::Uuid;
 
 /// The namespace of derived ids. Never to change: downstream, equal ids mean the same event.
@@ -22,10 +23,10 @@ pub(crate) struct Derivation<'a> {
 }
 
 /// The id that follows from its cause.
-pub(crate) fn derived(from: &Derivation<'_>) -> String {
+pub(crate) fn derived(from: &Derivation<'_>) -> SmolStr {
     // Each part behind its length: `a` + `bc` is not `ab` + `c`.
     let key = from.key.map_or_else(|| "-".to_owned(), |key| format!("{}:{key}", key.len()));
-    let text = format!(
+    let said = format!(
         "{}:{} {}:{} {}:{} {key} {}",
         from.cause.len(),
         from.cause,
@@ -35,5 +36,10 @@ pub(crate) fn derived(from: &Derivation<'_>) -> String {
         from.event,
         from.before
     );
-    Uuid::new_v5(&NAMESPACE, text.as_bytes()).to_string()
+    text(Uuid::new_v5(&NAMESPACE, said.as_bytes()))
+}
+
+/// A UUID as a text.
+pub(crate) fn text(id: Uuid) -> SmolStr {
+    SmolStr::new(id.hyphenated().encode_lower(&mut Uuid::encode_buffer()))
 }

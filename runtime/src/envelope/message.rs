@@ -7,17 +7,20 @@ use std::{
 };
 
 use bytes::Bytes;
+use smol_str::SmolStr;
 
 /// The delivery mode of a message that survives a restart of the broker.
 pub(crate) const PERSISTENT: u8 = 2;
 
 /// A message on its way to an exchange, or as it came from a queue.
+///
+/// Its texts are [`SmolStr`]s: the short ones need no allocation, and the others are shared by all copies.
 #[derive(Clone, Default, PartialEq)]
 pub struct Message {
     /// The exchange that it goes to, or was published to last.
-    pub exchange: String,
+    pub exchange: SmolStr,
     /// Its routing key there.
-    pub routing_key: String,
+    pub routing_key: SmolStr,
     /// Its properties.
     pub properties: Properties,
     /// Its body.
@@ -43,9 +46,9 @@ impl fmt::Debug for Message {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Properties {
     /// The MIME type of the body.
-    pub content_type: Option<String>,
+    pub content_type: Option<SmolStr>,
     /// How the body is encoded.
-    pub content_encoding: Option<String>,
+    pub content_encoding: Option<SmolStr>,
     /// Entries by name.
     pub headers: Headers,
     /// 2 for a message that survives a restart of the broker.
@@ -53,23 +56,23 @@ pub struct Properties {
     /// From 0 to 9.
     pub priority: Option<u8>,
     /// What it belongs to.
-    pub correlation_id: Option<String>,
+    pub correlation_id: Option<SmolStr>,
     /// Where an answer goes.
-    pub reply_to: Option<String>,
+    pub reply_to: Option<SmolStr>,
     /// After how many milliseconds in a queue it expires, as a text.
-    pub expiration: Option<String>,
+    pub expiration: Option<SmolStr>,
     /// What tells it from others.
-    pub message_id: Option<String>,
+    pub message_id: Option<SmolStr>,
     /// Seconds since 1970.
     pub timestamp: Option<u64>,
     /// AMQP's `type`: the event's name.
-    pub kind: Option<String>,
+    pub kind: Option<SmolStr>,
     /// The user who published it, checked by the broker.
-    pub user_id: Option<String>,
+    pub user_id: Option<SmolStr>,
     /// The application that published it.
-    pub app_id: Option<String>,
+    pub app_id: Option<SmolStr>,
     /// Unused.
-    pub cluster_id: Option<String>,
+    pub cluster_id: Option<SmolStr>,
 }
 
 /// Headers by name.
@@ -179,7 +182,7 @@ pub(crate) fn header_len(name: &str, value: &HeaderValue) -> usize {
 
 impl Properties {
     /// Those that AMQP has as short strings.
-    pub(crate) fn texts(&self) -> [&Option<String>; 10] {
+    pub(crate) fn texts(&self) -> [&Option<SmolStr>; 10] {
         [
             &self.content_type,
             &self.content_encoding,
@@ -209,8 +212,8 @@ impl Properties {
 pub(crate) const SHORT_STRING: usize = 255;
 
 /// A text as a short string; `None` if it does not fit.
-pub(crate) fn short(text: &str) -> Option<String> {
-    (text.len() <= SHORT_STRING).then(|| text.to_owned())
+pub(crate) fn short(text: SmolStr) -> Option<SmolStr> {
+    (text.len() <= SHORT_STRING).then_some(text)
 }
 
 /// The beginning of a text, of at most so many bytes, cut between characters.

@@ -14,6 +14,7 @@ mod said;
 use std::{borrow::Cow, cell::Cell};
 
 use bytes::Bytes;
+use smol_str::SmolStr;
 
 use crate::event::{DecodeError, EncodeError, EventSet, EventType, Metadata, Payload};
 
@@ -72,7 +73,7 @@ pub(crate) fn encode(
     event_type: &EventType,
     metadata: Metadata,
     format: Format,
-    exchange: String,
+    exchange: SmolStr,
 ) -> Result<Message, EncodeError> {
     let mut headers = Headers::new();
     let body = in_buffer(|body| match format {
@@ -82,8 +83,12 @@ pub(crate) fn encode(
             event.encode(body)
         }
     })?;
-    let properties = common_properties(event_type, metadata, headers);
-    Ok(Message { exchange, routing_key: event_type.name.clone().into_owned(), properties, body })
+    let name = match &event_type.name {
+        Cow::Borrowed(name) => SmolStr::new_static(name),
+        Cow::Owned(name) => SmolStr::new(name),
+    };
+    let properties = common_properties(&name, metadata, headers);
+    Ok(Message { exchange, routing_key: name, properties, body })
 }
 
 /// The largest buffer that a thread keeps, in bytes.
@@ -105,18 +110,18 @@ fn in_buffer<E>(write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<Byt
 }
 
 /// The properties that say the same as an envelope's metadata, for brokers and tools.
-fn common_properties(event_type: &EventType, metadata: Metadata, mut headers: Headers) -> Properties {
+fn common_properties(name: &SmolStr, metadata: Metadata, mut headers: Headers) -> Properties {
     for (name, value) in [(headers::TRACE_PARENT, metadata.trace_parent), (headers::TRACE_STATE, metadata.trace_state)]
     {
         if let Some(value) = value {
             headers.insert(name.to_owned(), HeaderValue::Text(value.into_bytes()));
         }
     }
-    let short = |text: Option<String>| text.filter(|text| text.len() <= message::SHORT_STRING);
+    let short = |text: Option<SmolStr>| text.and_then(message::short);
     Properties {
-        content_type: Some("application/json".to_owned()),
+        content_type: Some(SmolStr::new_static("application/json")),
         delivery_mode: Some(message::PERSISTENT),
-        kind: message::short(&event_type.name),
+        kind: message::short(name.clone()),
         message_id: short(metadata.id),
         app_id: short(metadata.source),
         correlation_id: short(metadata.correlation_id),
@@ -133,8 +138,7 @@ const TRACE: usize = 2048;
 const ID: usize = 1024;
 
 /// Whether a text is an id. An empty one would make equal what has nothing in common.
-#[allow(clippy::ptr_arg, reason = "it filters options of strings")]
-fn is_id(text: &String) -> bool {
+fn is_id(text: &SmolStr) -> bool {
     (1..=ID).contains(&text.len())
 }
 
@@ -146,7 +150,7 @@ fn metadata_of(message: &Message, said: Metadata) -> Metadata {
         let text = properties.headers.get(name).and_then(HeaderValue::as_text);
         text.filter(|text| text.len() <= TRACE).map(str::to_owned)
     };
-    let id = |id: &Option<String>| id.clone().filter(is_id);
+    let id = |id: &Option<SmolStr>| id.clone().filter(is_id);
     Metadata {
         id: said.id.or_else(|| id(&properties.message_id)),
         source: said.source.or_else(|| properties.app_id.clone()),

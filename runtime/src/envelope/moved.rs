@@ -9,7 +9,7 @@ use super::{
 /// has the same routing key, which a message without a name is named by, and what an earlier copy said of it stays true.
 pub(crate) fn moved(message: &Message, exchange: String, limits: Limits) -> Message {
     let mut copy = message.clone();
-    copy.exchange = exchange;
+    copy.exchange = exchange.into();
     let is_first_copy = !says_where_it_came_from(message);
     let mut dropped = dropped_before(&mut copy.properties);
     set_aside(&mut copy, message, is_first_copy, &mut dropped);

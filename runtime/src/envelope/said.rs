@@ -7,6 +7,7 @@ use serde::{
     de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::Number;
+use smol_str::SmolStr;
 
 use super::{headers, is_id};
 use crate::event::Metadata;
@@ -35,13 +36,13 @@ impl<'de> Visitor<'de> for Members {
         while let Some(Name(name)) = members.next_key()? {
             let mut text = || members.next_value().map(|Text(text)| text);
             match &*name {
-                "id" => said.id = text()?.map(Cow::into_owned).filter(is_id),
-                "source" => said.source = text()?.map(Cow::into_owned),
+                "id" => said.id = text()?.map(SmolStr::from).filter(is_id),
+                "source" => said.source = text()?.map(SmolStr::from),
                 "time" => said.time = text()?.and_then(|time| headers::parse_time(&time)),
                 "version" => said.version = text()?.and_then(|version| version.parse().ok()),
-                "correlationId" => said.correlation_id = text()?.map(Cow::into_owned).filter(is_id),
-                "causationId" => said.causation_id = text()?.map(Cow::into_owned),
-                "key" => said.key = text()?.map(Cow::into_owned),
+                "correlationId" => said.correlation_id = text()?.map(SmolStr::from).filter(is_id),
+                "causationId" => said.causation_id = text()?.map(SmolStr::from),
+                "key" => said.key = text()?.map(SmolStr::from),
                 _ => _ = said.entries.insert(name.into_owned(), members.next_value()?),
             }
         }

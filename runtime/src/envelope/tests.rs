@@ -17,8 +17,8 @@ use super::{HeaderValue, Headers, Message, Properties};
 /// A message as a queue delivers it: sent to `events` with this routing key.
 fn message(routing_key: &str, body: impl Into<Bytes>) -> Message {
     Message {
-        exchange: "events".to_owned(),
-        routing_key: routing_key.to_owned(),
+        exchange: "events".into(),
+        routing_key: routing_key.into(),
         properties: Properties::default(),
         body: body.into(),
     }

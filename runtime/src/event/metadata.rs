@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, time::SystemTime};
 
 use serde_json::Value;
+use smol_str::SmolStr;
 
 /// What travels with an event: who said it when, which event caused it, and entries of your own.
 ///
@@ -23,13 +24,13 @@ use serde_json::Value;
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Metadata {
-    pub(crate) id: Option<String>,
-    pub(crate) source: Option<String>,
+    pub(crate) id: Option<SmolStr>,
+    pub(crate) source: Option<SmolStr>,
     pub(crate) time: Option<SystemTime>,
     pub(crate) version: Option<u32>,
-    pub(crate) correlation_id: Option<String>,
-    pub(crate) causation_id: Option<String>,
-    pub(crate) key: Option<String>,
+    pub(crate) correlation_id: Option<SmolStr>,
+    pub(crate) causation_id: Option<SmolStr>,
+    pub(crate) key: Option<SmolStr>,
     pub(crate) trace_parent: Option<String>,
     pub(crate) trace_state: Option<String>,
     pub(crate) entries: BTreeMap<String, Value>,

@@ -1,6 +1,8 @@
 //! The events that a handler returned, written as messages.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{borrow::Cow, collections::HashMap, sync::Arc};
+
+use smol_str::SmolStr;
 
 use crate::{
     envelope::{self, Format, Message, id},
@@ -11,9 +13,9 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Saying {
     /// The service's name.
-    pub(crate) service: String,
+    pub(crate) service: SmolStr,
     /// The exchange of events that name none.
-    pub(crate) exchange: String,
+    pub(crate) exchange: SmolStr,
     pub(crate) format: Format,
 }
 
@@ -26,8 +28,8 @@ impl Saying {
         let event_type = event.event_type();
         metadata.source = Some(self.service.clone());
         metadata.version = Some(event_type.version);
-        metadata.key = event.key().map(std::borrow::Cow::into_owned);
-        let exchange = event_type.exchange.as_deref().unwrap_or(&self.exchange).to_owned();
+        metadata.key = event.key().map(SmolStr::from);
+        let exchange = event_type.exchange.as_deref().map_or_else(|| self.exchange.clone(), SmolStr::from);
         envelope::encode(event, &event_type, metadata, self.format, exchange)
     }
 }
@@ -40,7 +42,7 @@ pub struct Returned {
     cause: Metadata,
     now: std::time::SystemTime,
     /// How many of a name and key there were so far.
-    counts: HashMap<(String, Option<String>), usize>,
+    counts: HashMap<(Cow<'static, str>, Option<SmolStr>), usize>,
     messages: Vec<Message>,
     failed: Option<EncodeError>,
 }
@@ -52,7 +54,7 @@ impl Returned {
         saying: Arc<Saying>,
         queue: Arc<str>,
         cause: &Metadata,
-        fresh_id: impl FnOnce() -> String,
+        fresh_id: impl FnOnce() -> SmolStr,
         now: std::time::SystemTime,
     ) -> Self {
         let cause = Metadata {
@@ -67,7 +69,7 @@ impl Returned {
 
     /// Takes one event. One that cannot be written fails the whole outcome, once it is complete.
     pub fn push(&mut self, event: &impl EventSet) {
-        let (name, key) = (event.event_type().name.into_owned(), event.key().map(std::borrow::Cow::into_owned));
+        let (name, key) = (event.event_type().name, event.key().map(SmolStr::from));
         let cause = self.cause.id.as_deref().unwrap_or_default();
         let before = self.counts.entry((name.clone(), key.clone())).or_default();
         let derivation =
@@ -98,8 +100,8 @@ impl Returned {
 }
 
 /// A new id: a UUIDv7, so that ids sort by their time.
-pub(crate) fn fresh_id() -> String {
-    uuid::Uuid::now_v7().to_string()
+pub(crate) fn fresh_id() -> SmolStr {
+    id::text(uuid::Uuid::now_v7())
 }
 
 #[cfg(test)]

@@ -102,10 +102,10 @@ impl Pipeline {
 
     fn came_back(&mut self, flight: &mut InFlight, returned: Returned) {
         self.unrouted_count.fetch_add(1, Ordering::Relaxed);
-        if self.warned.len() < WARNED_NAMES && self.warned.insert(returned.routing_key.clone()) {
+        if self.warned.len() < WARNED_NAMES && self.warned.insert(returned.routing_key.to_string()) {
             tracing::warn!(
-                event = returned.routing_key,
-                exchange = returned.exchange,
+                event = &*returned.routing_key,
+                exchange = &*returned.exchange,
                 "an event reached no queue: nothing is bound for it; said once for each name"
             );
         }
@@ -129,7 +129,7 @@ impl Pipeline {
             };
             if job.mandatory && flight.returned.contains(&as_returned) {
                 let (event, in_doubt) = (event_name(&job.message), job.in_doubt);
-                job.fail(PublishError::Unrouted { event, exchange: as_returned.exchange, in_doubt });
+                job.fail(PublishError::Unrouted { event, exchange: as_returned.exchange.into(), in_doubt });
             } else {
                 job.confirm();
             }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use serde_json::Value;
+use smol_str::SmolStr;
 
 use super::{Outgoing, PublishError, sending::Sending};
 use crate::{
@@ -51,7 +52,7 @@ enum When {
 /// An event that the broker has confirmed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Published {
-    id: String,
+    id: SmolStr,
 }
 
 impl Published {
@@ -83,7 +84,7 @@ impl<E: EventSet> Publication<E> {
     /// The event's id, where you have one that is the same each time the same thing is said: receivers drop copies by it.
     /// At most 255 bytes. Default: a new UUIDv7.
     pub fn id(mut self, id: impl Into<String>) -> Self {
-        let id = id.into();
+        let id = SmolStr::from(id.into());
         self.check("id", &id);
         self.metadata.id = Some(id);
         self
@@ -92,7 +93,7 @@ impl<E: EventSet> Publication<E> {
     /// What this event and all that come of it share. At most 255 bytes. Default: in a handler that of the handled event,
     /// else the event's own id.
     pub fn correlation_id(mut self, id: impl Into<String>) -> Self {
-        let id = id.into();
+        let id = SmolStr::from(id.into());
         self.check("correlationId", &id);
         self.metadata.correlation_id = Some(id);
         self
@@ -179,10 +180,10 @@ impl<E: EventSet> Publication<E> {
 fn postpone(outgoing: &Outgoing, message: &mut Message, delay: Duration) -> Result<(), PublishError> {
     let Some((exchange, key)) = outgoing.ladder.entry(delay, Due::Exchange(&message.exchange)) else {
         let longest = outgoing.ladder.longest();
-        return Err(PublishError::TooFarAhead { event: message.routing_key.clone(), delay, longest });
+        return Err(PublishError::TooFarAhead { event: message.routing_key.to_string(), delay, longest });
     };
-    message.exchange = exchange;
-    let name = std::mem::replace(&mut message.routing_key, key);
+    message.exchange = exchange.into();
+    let name = std::mem::replace(&mut message.routing_key, key.into());
     message.properties.headers.insert(headers::CC.to_owned(), HeaderValue::Array(vec![HeaderValue::text(name)]));
     Ok(())
 }

@@ -224,7 +224,7 @@ impl Drop for Gone {
 
 /// The name of the event that a message holds, for errors.
 pub(crate) fn event_name(message: &Message) -> String {
-    message.properties.kind.clone().unwrap_or_else(|| message.routing_key.clone())
+    message.properties.kind.as_ref().unwrap_or(&message.routing_key).to_string()
 }
 
 #[cfg(test)]

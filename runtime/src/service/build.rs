@@ -42,8 +42,8 @@ pub(super) fn build(mut service: Service) -> Result<BuiltService, BuildError> {
     let outgoing = Arc::new(Outgoing {
         window,
         saying: Arc::new(Saying {
-            service: service.name.clone(),
-            exchange: service.exchange.name.clone(),
+            service: service.name.as_str().into(),
+            exchange: service.exchange.name.as_str().into(),
             format: service.format,
         }),
         ladder: planned.ladder,
@@ -65,7 +65,7 @@ pub(super) fn build(mut service: Service) -> Result<BuiltService, BuildError> {
             prefetch: options.prefetch.unwrap_or(options.concurrency.saturating_mul(2)),
             exclusive,
             worker: Worker {
-                service: service.name.clone(),
+                service: service.name.as_str().into(),
                 handler: handler.name,
                 queue: handler.subscription.queue.into(),
                 retry: options.retry,

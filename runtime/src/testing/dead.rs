@@ -46,8 +46,10 @@ impl DeadLetter {
         let incoming = envelope::decode(&message, None).ok();
         let event = incoming.as_ref().map(|incoming| incoming.name.clone().into_owned());
         Self {
-            event: event.or_else(|| text(headers::ORIGINAL_ROUTING_KEY)).unwrap_or_else(|| message.routing_key.clone()),
-            id: message.properties.message_id.clone(),
+            event: event
+                .or_else(|| text(headers::ORIGINAL_ROUTING_KEY))
+                .unwrap_or_else(|| message.routing_key.to_string()),
+            id: message.properties.message_id.as_ref().map(ToString::to_string),
             reason: text(headers::REASON),
             error: text(headers::ERROR),
             attempts: attempts.and_then(|attempts| u32::try_from(attempts).ok()),

@@ -128,8 +128,8 @@ impl Log {
             return;
         }
         let mut entries = self.entries();
-        let name = properties.kind.clone().unwrap_or_else(|| message.routing_key.clone());
-        if !entries.known.insert((properties.message_id.clone(), name.clone())) {
+        let name = properties.kind.as_ref().unwrap_or(&message.routing_key).to_string();
+        if !entries.known.insert((properties.message_id.as_ref().map(ToString::to_string), name.clone())) {
             return;
         }
         entries.published.push(message.clone());

@@ -232,7 +232,7 @@ impl Hand {
 
     fn take(&self, queue: &str, delivery: &Delivery) {
         let id = delivery.message.properties.message_id.clone();
-        self.tags().insert(delivery.tag, id.clone());
+        self.tags().insert(delivery.tag, id.as_ref().map(ToString::to_string));
         self.log.in_hand.fetch_add(1, Ordering::Relaxed);
         self.log.delivered(queue, delivery);
     }

@@ -21,6 +21,7 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
+pub use smol_str::SmolStr;
 
 pub(crate) use backoff::Backoff;
 pub use broker::Broker;
@@ -202,11 +203,11 @@ pub enum Confirmed {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Returned {
     /// Its property `message_id`.
-    pub message_id: Option<String>,
+    pub message_id: Option<SmolStr>,
     /// The exchange that it was published to.
-    pub exchange: String,
+    pub exchange: SmolStr,
     /// Its routing key.
-    pub routing_key: String,
+    pub routing_key: SmolStr,
 }
 
 /// A channel that consumes one queue, used by one task.

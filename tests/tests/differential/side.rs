@@ -150,12 +150,12 @@ impl Side {
 
     async fn publish(&mut self, exchange: &str, key: &str, number: u64, expires: bool, mandatory: bool) -> String {
         let message = Message {
-            exchange: exchange.to_owned(),
-            routing_key: key.to_owned(),
+            exchange: exchange.into(),
+            routing_key: key.into(),
             properties: Properties {
-                message_id: Some(number.to_string()),
+                message_id: Some(number.to_string().into()),
                 delivery_mode: Some(2),
-                expiration: expires.then(|| TTL_MS.to_string()),
+                expiration: expires.then(|| TTL_MS.to_string().into()),
                 ..Properties::default()
             },
             body: number.to_string().into_bytes().into(),

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use smol_str::SmolStr;
+
 use super::{headers_of, message, text};
 use crate::{
     Reason,
@@ -30,11 +32,11 @@ pub(super) fn retried(message: &Message, attempt: u32) -> Message {
         &failure(attempt),
         "rabbitry.v1.delay.00".to_owned(),
         format!("{}1.queue.{QUEUE}", "0.".repeat(27)),
-        || "fresh".to_owned(),
+        || "fresh".into(),
         LIMITS,
     );
     assert_eq!(copy.exchange, "rabbitry.v1.delay.00");
-    copy.exchange = "rabbitry.v1.delay.out".to_owned();
+    copy.exchange = "rabbitry.v1.delay.out".into();
     copy
 }
 
@@ -45,8 +47,8 @@ fn header<'a>(message: &'a Message, name: &str) -> Option<&'a str> {
 fn delivered() -> Message {
     let mut message = message("order_created", r#"{"order_id":7}"#);
     message.properties = Properties {
-        content_type: Some("application/json".to_owned()),
-        content_encoding: Some("identity".to_owned()),
+        content_type: Some("application/json".into()),
+        content_encoding: Some("identity".into()),
         headers: headers_of([
             ("tenant", text("acme")),
             ("X-Request", text("capitals are not the broker's")),
@@ -58,15 +60,15 @@ fn delivered() -> Message {
         ]),
         delivery_mode: Some(1),
         priority: Some(3),
-        correlation_id: Some("c".to_owned()),
-        reply_to: Some("r".to_owned()),
-        expiration: Some("1000".to_owned()),
-        message_id: Some("m".to_owned()),
+        correlation_id: Some("c".into()),
+        reply_to: Some("r".into()),
+        expiration: Some("1000".into()),
+        message_id: Some("m".into()),
         timestamp: Some(4),
-        kind: Some("order_created".to_owned()),
-        user_id: Some("guest".to_owned()),
-        app_id: Some("shop".to_owned()),
-        cluster_id: Some("c".to_owned()),
+        kind: Some("order_created".into()),
+        user_id: Some("guest".into()),
+        app_id: Some("shop".into()),
+        cluster_id: Some("c".into()),
     };
     message
 }
@@ -111,7 +113,7 @@ fn a_later_copy_remembers_the_first_place_and_failure() {
     let mut first = retried(&delivered(), 1);
     // On its way back the broker added marks of its own.
     first.properties.headers.insert("x-death".to_owned(), text("ladder"));
-    first.properties.expiration = Some("5".to_owned());
+    first.properties.expiration = Some("5".into());
     let second = retried(&first, 2);
     assert_eq!(second.properties.headers["rabbitry-attempt"], HeaderValue::I64(2));
     assert_eq!(header(&second, "rabbitry-original-exchange"), Some("events"));
@@ -129,14 +131,14 @@ fn a_later_copy_remembers_the_first_place_and_failure() {
 fn a_message_without_an_id_gets_one_that_stays() {
     for id in [None, Some(String::new())] {
         let mut original = message("order_created", "1");
-        original.properties.message_id = id;
+        original.properties.message_id = id.map(Into::into);
         let first = retried(&original, 1);
         assert_eq!(first.properties.message_id.as_deref(), Some("fresh"));
-        let again = copy_of(&first, &failure(2), String::new(), String::new(), || "another".to_owned(), LIMITS);
+        let again = copy_of(&first, &failure(2), String::new(), String::new(), || "another".into(), LIMITS);
         assert_eq!(again.properties.message_id.as_deref(), Some("fresh"));
     }
     // What is no short string cannot be a property.
-    let long = || "x".repeat(256);
+    let long = || "x".repeat(256).into();
     let copy = copy_of(&message("a", "1"), &failure(1), String::new(), String::new(), long, LIMITS);
     assert_eq!(copy.properties.message_id, None);
 }
@@ -145,7 +147,7 @@ fn a_message_without_an_id_gets_one_that_stays() {
 fn an_error_is_cut_between_characters() {
     for (error, length) in [("é".repeat(2000), 2048), (format!("a{}", "é".repeat(2000)), 2047)] {
         let failure = Failure { error: error.clone(), ..failure(1) };
-        let copy = copy_of(&message("a", "1"), &failure, String::new(), String::new(), String::new, LIMITS);
+        let copy = copy_of(&message("a", "1"), &failure, String::new(), String::new(), SmolStr::default, LIMITS);
         let kept = header(&copy, "rabbitry-error").unwrap();
         assert_eq!(kept.len(), length);
         assert!(error.starts_with(kept));
@@ -167,7 +169,7 @@ fn another_way_or_another_queue_counts_no_attempts() {
     let retried = retried(&message("order_created", "1"), 3);
     // A dead letter that somebody moved back to the events, or to another queue's retries.
     for routing_key in ["order_created", "", QUEUE, &format!("{}queue.audit.all", "0.".repeat(28))] {
-        let moved = Message { routing_key: routing_key.to_owned(), ..retried.clone() };
+        let moved = Message { routing_key: routing_key.into(), ..retried.clone() };
         assert_eq!(attempts_so_far(&moved), 0, "{routing_key}");
     }
     // A queue whose name ends like ours is another.
@@ -230,7 +232,7 @@ fn a_forged_beginning_is_written_anew() {
         headers.insert("rabbitry-dropped-headers".to_owned(), text("forged"));
         let mut original = message("order_created", "1");
         original.properties.headers = headers;
-        original.properties.expiration = Some("1000".to_owned());
+        original.properties.expiration = Some("1000".into());
         let copy = retried(&original, 1);
         assert_eq!(header(&copy, "rabbitry-original-exchange"), Some("events"));
         assert_eq!(header(&copy, "rabbitry-original-routing-key"), Some("order_created"));

@@ -16,7 +16,7 @@ const RESERVE: usize = 4096;
 const OURS: usize = 8192;
 
 fn copy(message: &Message, failure: &Failure, frame_max: usize) -> Message {
-    let id = || "fresh".to_owned();
+    let id = || "fresh".into();
     copy_of(message, failure, "to".to_owned(), "key".to_owned(), id, Limits { frame_max })
 }
 
@@ -177,7 +177,7 @@ fn the_most_that_ours_can_be_fits() {
         ..failure(u32::MAX)
     };
     let mut original = message(&"k".repeat(255), "1");
-    original.exchange = "e".repeat(255);
+    original.exchange = "e".repeat(255).into();
     original.properties.headers = (0..100).map(|n| (format!("x-{n}"), text(&"v".repeat(300)))).collect();
     let first = copy(&original, &failure, 131_072);
     check_fits(&first, 131_072);
@@ -262,8 +262,8 @@ proptest! {
     ) {
         let mut original = message("order_created", body.clone());
         original.properties.headers = table;
-        original.properties.expiration = expiration.map(|ms| ms.to_string());
-        original.properties.user_id = user_id.map(|user| user.to_string());
+        original.properties.expiration = expiration.map(|ms| ms.to_string().into());
+        original.properties.user_id = user_id.map(|user| user.to_string().into());
         original.properties.delivery_mode = mode;
         let failure = Failure { error, ..failure(1) };
         let first = copy(&original, &failure, frame_max);

@@ -19,18 +19,18 @@ fn written(name: &str, data: &Value, metadata: &Metadata, format: Format) -> Mes
     let event = AnyEvent::new(name, data).unwrap();
     let mut event_type = event.event_type();
     event_type.version = metadata.version.unwrap_or(1);
-    encode(&event, &event_type, metadata.clone(), format, "events".to_owned()).unwrap()
+    encode(&event, &event_type, metadata.clone(), format, "events".into()).unwrap()
 }
 
 fn full_metadata() -> Metadata {
     Metadata {
-        id: Some("0197".to_owned()),
-        source: Some("shop".to_owned()),
+        id: Some("0197".into()),
+        source: Some("shop".into()),
         time: Some(SystemTime::UNIX_EPOCH + Duration::from_millis(1_750_000_000_123)),
         version: Some(2),
-        correlation_id: Some("c-1".to_owned()),
-        causation_id: Some("c-2".to_owned()),
-        key: Some("7".to_owned()),
+        correlation_id: Some("c-1".into()),
+        causation_id: Some("c-2".into()),
+        key: Some("7".into()),
         trace_parent: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned()),
         trace_state: Some("vendor=1".to_owned()),
         entries: BTreeMap::from([("tenant".to_owned(), json!("acme")), ("tries".to_owned(), json!([1, 2.5, null]))]),
@@ -43,17 +43,17 @@ fn the_default_format_on_the_wire() {
     expect![[r#"{"eventType":"order_created","data":{"order_id":7},"metadata":{"id":"0197","source":"shop","time":"2025-06-15T15:06:40.123Z","correlationId":"c-1","causationId":"c-2","key":"7","version":2,"tenant":"acme","tries":[1,2.5,null]}}"#]]
     .assert_eq(std::str::from_utf8(&message.body).unwrap());
     let properties = Properties {
-        content_type: Some("application/json".to_owned()),
+        content_type: Some("application/json".into()),
         headers: headers_of([
             ("traceparent", text("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")),
             ("tracestate", text("vendor=1")),
         ]),
         delivery_mode: Some(2),
-        correlation_id: Some("c-1".to_owned()),
-        message_id: Some("0197".to_owned()),
+        correlation_id: Some("c-1".into()),
+        message_id: Some("0197".into()),
         timestamp: Some(1_750_000_000),
-        kind: Some("order_created".to_owned()),
-        app_id: Some("shop".to_owned()),
+        kind: Some("order_created".into()),
+        app_id: Some("shop".into()),
         ..Properties::default()
     };
     assert_eq!(message.properties, properties);
@@ -96,7 +96,7 @@ fn an_envelope_without_metadata_is_an_envelope() {
 #[test]
 fn a_text_too_long_for_a_property_is_in_the_envelope_alone() {
     let long = "é".repeat(128);
-    let metadata = Metadata { id: Some(long.clone()), correlation_id: Some(long), ..full_metadata() };
+    let metadata = Metadata { id: Some(long.as_str().into()), correlation_id: Some(long.into()), ..full_metadata() };
     let message = written("order_created", &json!({}), &metadata, Format::Default);
     assert_eq!(message.properties.message_id, None);
     assert_eq!(message.properties.correlation_id, None);
@@ -107,7 +107,7 @@ fn a_text_too_long_for_a_property_is_in_the_envelope_alone() {
 fn an_entry_never_becomes_what_somebody_acts_on() {
     let names = ["CC", "BCC", "x-death", "rabbitry-attempt", "traceparent", "id", "key"];
     let entries = names.into_iter().chain(["X-Tenant"]).map(|name| (name.to_owned(), json!("forged"))).collect();
-    let metadata = Metadata { id: Some("true".to_owned()), entries, ..Metadata::default() };
+    let metadata = Metadata { id: Some("true".into()), entries, ..Metadata::default() };
 
     let bare = written("order_created", &json!({}), &metadata, Format::Bare);
     let headers: Vec<&str> = bare.properties.headers.keys().map(String::as_str).collect();
@@ -180,13 +180,13 @@ fn metadata() -> impl Strategy<Value = Metadata> {
         |((id, source, correlation_id, causation_id, key), time, version, trace_parent, trace_state, mut entries)| {
             entries.retain(|name, _| crate::event::check_entry(name).is_ok());
             Metadata {
-                id,
-                source,
+                id: id.map(Into::into),
+                source: source.map(Into::into),
                 time: time.map(|ms| SystemTime::UNIX_EPOCH + Duration::from_millis(ms)),
                 version,
-                correlation_id,
-                causation_id,
-                key,
+                correlation_id: correlation_id.map(Into::into),
+                causation_id: causation_id.map(Into::into),
+                key: key.map(Into::into),
                 trace_parent,
                 trace_state,
                 entries,

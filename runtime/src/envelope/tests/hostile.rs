@@ -109,8 +109,8 @@ fn what_the_properties_say_of_the_body_is_not_believed() {
     {
         for content_encoding in ["gzip", "br", "utf-16", ""] {
             let mut message = message("the.key", body);
-            message.properties.content_type = Some(content_type.to_owned());
-            message.properties.content_encoding = Some(content_encoding.to_owned());
+            message.properties.content_type = Some(content_type.into());
+            message.properties.content_encoding = Some(content_encoding.into());
             assert_eq!(decode(&message, None).unwrap().name, "a");
         }
     }
@@ -227,10 +227,10 @@ proptest! {
     ) {
         let mut message = message(&key, body);
         message.properties.headers = table;
-        message.properties.kind = kind;
-        message.properties.message_id = id;
-        message.properties.correlation_id = correlation_id;
-        message.properties.content_type = content_type;
+        message.properties.kind = kind.map(Into::into);
+        message.properties.message_id = id.map(Into::into);
+        message.properties.correlation_id = correlation_id.map(Into::into);
+        message.properties.content_type = content_type.map(Into::into);
         message.properties.timestamp = timestamp;
         read(&message);
         read(&retried(&message, 1));

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use proptest::prelude::*;
+use smol_str::SmolStr;
 
 use crate::envelope::id::{Derivation, derived};
 
@@ -41,7 +42,7 @@ fn each_fact_makes_another_id() {
         Derivation { key: None, ..ONE },
         Derivation { before: 1, ..ONE },
     ];
-    let ids: HashSet<String> = all.iter().map(derived).collect();
+    let ids: HashSet<SmolStr> = all.iter().map(derived).collect();
     assert_eq!(ids.len(), all.len());
 }
 

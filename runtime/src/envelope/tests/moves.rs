@@ -23,8 +23,8 @@ fn header<'a>(message: &'a Message, name: &str) -> Option<&'a str> {
 fn a_move_keeps_what_is_the_senders() {
     let mut before = message("order.created", r#"{"order_id":7}"#);
     before.properties.headers = headers_of([("tenant", text("acme")), ("traceparent", text("00-1-2-01"))]);
-    before.properties.message_id = Some("7".to_owned());
-    before.properties.correlation_id = Some("c".to_owned());
+    before.properties.message_id = Some("7".into());
+    before.properties.correlation_id = Some("c".into());
     before.properties.priority = Some(3);
     let after = there_and_back(&before);
     assert_eq!((&after.body, &after.routing_key), (&before.body, &before.routing_key));
@@ -81,8 +81,8 @@ fn what_the_broker_acts_on_is_set_aside() {
         ("x-death", HeaderValue::Array(vec![])),
         ("x-delivery-count", HeaderValue::I64(9)),
     ]);
-    before.properties.expiration = Some("100".to_owned());
-    before.properties.user_id = Some("them".to_owned());
+    before.properties.expiration = Some("100".into());
+    before.properties.user_id = Some("them".into());
     let after = there_and_back(&before);
     assert_eq!((&after.properties.expiration, &after.properties.user_id), (&None, &None));
     assert!(after.properties.headers.keys().all(|name| !headers::is_the_brokers(name)));

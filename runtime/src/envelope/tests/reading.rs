@@ -12,7 +12,7 @@ use crate::{
 /// The name and the data that a body is read as, by a message with the routing key `the.key` and perhaps a `type`.
 fn read(body: &str, kind: Option<&str>) -> String {
     let mut message = message("the.key", body.to_owned());
-    message.properties.kind = kind.map(str::to_owned);
+    message.properties.kind = kind.map(Into::into);
     match decode(&message, None) {
         Ok(incoming) => format!("{} {}", incoming.name, String::from_utf8_lossy(incoming.data)),
         Err(error) => format!("error: {error}"),
@@ -103,7 +103,7 @@ fn a_retried_message_keeps_its_name() {
     let mut message = message(&ladder_key, "1");
     message.properties.headers = headers_of([("rabbitry-original-routing-key", text("order_created"))]);
     assert_eq!(decode(&message, None).unwrap().name, "order_created");
-    message.properties.kind = Some("the_type".to_owned());
+    message.properties.kind = Some("the_type".into());
     assert_eq!(decode(&message, None).unwrap().name, "the_type");
     // Of another type it is not ours.
     message.properties.kind = None;
@@ -116,9 +116,9 @@ fn a_retried_message_keeps_its_name() {
 fn metadata_of(metadata: &Value, edit: impl FnOnce(&mut super::Properties)) -> Metadata {
     let body = json!({ "eventType": "a", "data": 1, "metadata": metadata }).to_string();
     let mut message = message("a", body);
-    message.properties.message_id = Some("property-id".to_owned());
-    message.properties.app_id = Some("property-app".to_owned());
-    message.properties.correlation_id = Some("property-correlation".to_owned());
+    message.properties.message_id = Some("property-id".into());
+    message.properties.app_id = Some("property-app".into());
+    message.properties.correlation_id = Some("property-correlation".into());
     message.properties.timestamp = Some(10);
     edit(&mut message.properties);
     decode(&message, None).unwrap().metadata
@@ -169,8 +169,8 @@ fn the_properties_say_what_the_envelope_does_not() {
 #[test]
 fn an_empty_id_is_none() {
     let metadata = metadata_of(&json!({ "id": "", "correlationId": "", "key": "" }), |properties| {
-        properties.message_id = Some(String::new());
-        properties.correlation_id = Some(String::new());
+        properties.message_id = Some("".into());
+        properties.correlation_id = Some("".into());
     });
     assert_eq!((metadata.id(), metadata.correlation_id()), (None, None));
     // A key may be empty: it is the event's.
@@ -298,7 +298,7 @@ proptest! {
     #[test]
     fn no_body_panics(body in any::<Vec<u8>>(), prefix in "(\\{\"eventType\":\"a\",\"data\":)?", kind in any::<String>()) {
         let mut message = message("a", [prefix.into_bytes(), body].concat());
-        message.properties.kind = Some(kind);
+        message.properties.kind = Some(kind.into());
         for pinned in [None, Some(Format::Default), Some(Format::Bare)] {
             if let Ok(incoming) = decode(&message, pinned) {
                 let _ = <AnyEvent as EventSet>::decode(incoming.payload());

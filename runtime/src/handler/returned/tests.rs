@@ -48,11 +48,11 @@ fn stock(item: &str) -> StockUpdated {
 
 fn cause(id: Option<&str>) -> Metadata {
     Metadata {
-        id: id.map(str::to_owned),
-        source: Some("shop".to_owned()),
+        id: id.map(Into::into),
+        source: Some("shop".into()),
         version: Some(9),
-        causation_id: Some("before".to_owned()),
-        key: Some("order".to_owned()),
+        causation_id: Some("before".into()),
+        key: Some("order".into()),
         trace_parent: Some("00-1-2-01".to_owned()),
         trace_state: Some("s".to_owned()),
         entries: [("tenant".to_owned(), "acme".into())].into(),
@@ -61,7 +61,7 @@ fn cause(id: Option<&str>) -> Metadata {
 }
 
 fn returned_by(queue: &str, cause: &Metadata, format: Format) -> Returned {
-    let saying = Saying { service: "inventory".to_owned(), exchange: "events".to_owned(), format };
+    let saying = Saying { service: "inventory".into(), exchange: "events".into(), format };
     let now = SystemTime::UNIX_EPOCH + Duration::from_millis(1_750_000_000_123);
     Returned::new(Arc::new(saying), Arc::from(queue), cause, super::fresh_id, now)
 }
@@ -70,7 +70,7 @@ fn ids(queue: &str, cause: &Metadata, items: &[&str]) -> Vec<String> {
     let mut returned = returned_by(queue, cause, Format::Default);
     items.iter().for_each(|item| returned.push(&stock(item)));
     let messages = returned.into_messages().unwrap();
-    messages.into_iter().map(|message| message.properties.message_id.unwrap()).collect()
+    messages.into_iter().map(|message| message.properties.message_id.unwrap().to_string()).collect()
 }
 
 fn read(message: &Message) -> Metadata {
@@ -87,13 +87,13 @@ fn a_returned_event_says_where_it_came_from() {
         let [first, second] = &*messages else { panic!("not two") };
         let expected = Metadata {
             id: first.properties.message_id.clone(),
-            source: Some("inventory".to_owned()),
+            source: Some("inventory".into()),
             time: Some(SystemTime::UNIX_EPOCH + Duration::from_millis(1_750_000_000_123)),
             version: Some(3),
             // The cause began it: what has no correlation id is the first of its kind.
-            correlation_id: Some("c".to_owned()),
-            causation_id: Some("c".to_owned()),
-            key: Some("hat".to_owned()),
+            correlation_id: Some("c".into()),
+            causation_id: Some("c".into()),
+            key: Some("hat".into()),
             trace_parent: Some("00-1-2-01".to_owned()),
             trace_state: Some("s".to_owned()),
             entries: [].into(),
@@ -108,7 +108,7 @@ fn a_returned_event_says_where_it_came_from() {
 
 #[test]
 fn a_correlation_goes_on() {
-    let cause = Metadata { correlation_id: Some("beginning".to_owned()), ..cause(Some("c")) };
+    let cause = Metadata { correlation_id: Some("beginning".into()), ..cause(Some("c")) };
     let mut returned = returned_by("q", &cause, Format::Default);
     returned.push(&stock("hat"));
     let metadata = read(&returned.into_messages().unwrap()[0]);
@@ -171,7 +171,7 @@ fn one_event_that_cannot_be_written_fails_them_all() {
 
 #[test]
 fn fresh_ids_are_uuids_that_sort_by_time() {
-    let ids: Vec<String> = (0..100).map(|_| super::fresh_id()).collect();
+    let ids: Vec<_> = (0..100).map(|_| super::fresh_id()).collect();
     assert!(ids.is_sorted());
     assert!(ids.iter().all(|id| uuid::Uuid::parse_str(id).is_ok_and(|id| id.get_version_num() == 7)));
 }

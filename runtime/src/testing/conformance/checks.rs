@@ -5,10 +5,9 @@ use crate::transport::{Delivery, Message, TransportError};
 /// A persistent message with this id, which is its body, too.
 pub(super) fn message(exchange: &str, routing_key: &str, id: impl Into<String>) -> Message {
     let id = id.into();
-    let mut message =
-        Message { exchange: exchange.to_owned(), routing_key: routing_key.to_owned(), ..Message::default() };
+    let mut message = Message { exchange: exchange.into(), routing_key: routing_key.into(), ..Message::default() };
     message.body = id.clone().into();
-    message.properties.message_id = Some(id);
+    message.properties.message_id = Some(id.into());
     message.properties.delivery_mode = Some(2);
     message
 }

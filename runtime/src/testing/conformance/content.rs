@@ -19,7 +19,7 @@ async fn round_trips(harness: &impl Harness, sent: &[Message]) {
     for kind in KINDS {
         let queue = format!("content.{kind}");
         let session = Session::with(harness, Plan::new().queue(&queue, kind, &[])).await;
-        let addressed = sent.iter().cloned().map(|message| Message { routing_key: queue.clone(), ..message });
+        let addressed = sent.iter().cloned().map(|message| Message { routing_key: queue.as_str().into(), ..message });
         let sent: Vec<Message> = addressed.collect();
         session.publish(sent.clone()).await;
         let received = session.take(&queue, sent.len()).await;
@@ -37,20 +37,20 @@ async fn round_trips(harness: &impl Harness, sent: &[Message]) {
 /// Each of the fourteen properties comes out with the value that was sent.
 pub async fn every_property_round_trips(harness: &impl Harness) {
     let properties = Properties {
-        content_type: Some("application/json".to_owned()),
-        content_encoding: Some("gzip".to_owned()),
+        content_type: Some("application/json".into()),
+        content_encoding: Some("gzip".into()),
         headers: Headers::from([("tenant".to_owned(), text("north"))]),
         delivery_mode: Some(2),
         priority: Some(7),
-        correlation_id: Some("order 42".to_owned()),
-        reply_to: Some("answers".to_owned()),
-        expiration: Some("3600000".to_owned()),
-        message_id: Some("ünïcode 🐇".to_owned()),
+        correlation_id: Some("order 42".into()),
+        reply_to: Some("answers".into()),
+        expiration: Some("3600000".into()),
+        message_id: Some("ünïcode 🐇".into()),
         timestamp: Some(1_700_000_000),
-        kind: Some("order.created".to_owned()),
-        user_id: Some(harness.capabilities().user),
-        app_id: Some("orders".to_owned()),
-        cluster_id: Some("east".to_owned()),
+        kind: Some("order.created".into()),
+        user_id: Some(harness.capabilities().user.into()),
+        app_id: Some("orders".into()),
+        cluster_id: Some("east".into()),
     };
     round_trips(harness, &[Message { properties, body: "{}".into(), ..Message::default() }]).await;
 }
@@ -59,9 +59,9 @@ pub async fn every_property_round_trips(harness: &impl Harness) {
 pub async fn absent_properties_stay_absent(harness: &impl Harness) {
     let persistent = Properties { delivery_mode: Some(2), ..Properties::default() };
     let empty = Properties {
-        content_type: Some(String::new()),
-        message_id: Some(String::new()),
-        kind: Some(String::new()),
+        content_type: Some("".into()),
+        message_id: Some("".into()),
+        kind: Some("".into()),
         timestamp: Some(0),
         priority: Some(0),
         delivery_mode: Some(1),
@@ -132,13 +132,13 @@ pub async fn a_delivery_names_its_exchange_and_key(harness: &impl Harness) {
 pub async fn a_forged_user_is_refused(harness: &impl Harness) {
     let session = Session::with(harness, Plan::new().classic("inbox")).await;
     let mut forged = to("inbox", "forged");
-    forged.properties.user_id = Some(format!("not {}", harness.capabilities().user));
+    forged.properties.user_id = Some(format!("not {}", harness.capabilities().user).into());
     let answer = session.sender().await.answer(&forged, true).await;
     assert_refused("a message with another's name", answer, 406);
     session.close().await;
     let session = Session::open(harness).await;
     let mut genuine = to("inbox", "genuine");
-    genuine.properties.user_id = Some(harness.capabilities().user);
+    genuine.properties.user_id = Some(harness.capabilities().user.into());
     let answer = session.sender().await.answer(&genuine, true).await;
     assert_eq!(answer, Ok((Confirmed::Ack, None)), "a message with the own name is stored");
     assert_eq!(id(&session.take("inbox", 1).await[0]), "genuine");

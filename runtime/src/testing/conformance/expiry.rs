@@ -88,7 +88,7 @@ pub async fn the_shorter_time_counts(harness: &impl Harness) {
         let mut receiver = session.receiver(&next, 0).await;
         let expiring = |id: &str, milliseconds: &str| {
             let mut message = to(&queue, id);
-            message.properties.expiration = Some(milliseconds.to_owned());
+            message.properties.expiration = Some(milliseconds.into());
             message
         };
         let published = harness.clock().now();
@@ -109,7 +109,7 @@ pub async fn a_message_expires_at_the_head_only(harness: &impl Harness) {
     let mut receiver = session.receiver("released", 0).await;
     let messages = [("long", "1000"), ("short", "100")].map(|(id, milliseconds)| {
         let mut message = to("line", id);
-        message.properties.expiration = Some(milliseconds.to_owned());
+        message.properties.expiration = Some(milliseconds.into());
         message
     });
     let published = harness.clock().now();

@@ -63,16 +63,16 @@ pub async fn a_mandatory_message_comes_back(harness: &impl Harness) {
     let mut sender = session.sender().await;
     let lost = message("empty", "no.body", "lost");
     let returned = |id: Option<&str>, exchange: &str, key: &str| Returned {
-        message_id: id.map(str::to_owned),
-        exchange: exchange.to_owned(),
-        routing_key: key.to_owned(),
+        message_id: id.map(Into::into),
+        exchange: exchange.into(),
+        routing_key: key.into(),
     };
     let answer = sender.answer(&lost, true).await;
     assert_eq!(answer, Ok((Confirmed::Ack, Some(returned(Some("lost"), "empty", "no.body")))));
     assert_eq!(sender.answer(&lost, false).await, Ok((Confirmed::Ack, None)), "it is not mandatory");
     let answer = sender.answer(&to("no such queue", "lost"), true).await;
     assert_eq!(answer, Ok((Confirmed::Ack, Some(returned(Some("lost"), "", "no such queue")))));
-    let nameless = Message { exchange: "empty".to_owned(), ..Message::default() };
+    let nameless = Message { exchange: "empty".into(), ..Message::default() };
     let answer = sender.answer(&nameless, true).await;
     assert_eq!(answer, Ok((Confirmed::Ack, Some(returned(None, "empty", "")))));
     sender.close().await;
@@ -116,10 +116,10 @@ pub async fn an_unwritable_message_harms_no_other(harness: &impl Harness) {
     let session = Session::with(harness, Plan::new().classic("inbox")).await;
     let long = "x".repeat(256);
     let mut messages = numbered("inbox", 0..6);
-    messages[1].routing_key.clone_from(&long);
-    messages[2].exchange.clone_from(&long);
+    messages[1].routing_key = long.as_str().into();
+    messages[2].exchange = long.as_str().into();
     messages[3].properties.headers.insert(long.clone(), text("of a name that is too long"));
-    messages[4].properties.message_id = Some(long);
+    messages[4].properties.message_id = Some(long.into());
     let mut sender = session.sender().await;
     for (place, answer) in sender.answers(&messages, true).await.into_iter().enumerate() {
         match (place, answer) {

@@ -5,6 +5,7 @@ use lapin::{
     message::Delivery as LapinDelivery,
     types::{AMQPValue, DecimalValue, FieldArray, FieldTable, LongString, ShortString},
 };
+use smol_str::SmolStr;
 
 use crate::{
     envelope::{HeaderValue, Headers, Message, Properties},
@@ -24,8 +25,8 @@ pub(super) fn delivery(delivery: LapinDelivery) -> Delivery {
         tag: delivery.delivery_tag,
         redelivered: delivery.redelivered,
         message: Message {
-            exchange: delivery.exchange.into(),
-            routing_key: delivery.routing_key.into(),
+            exchange: delivery.exchange.as_str().into(),
+            routing_key: delivery.routing_key.as_str().into(),
             properties: properties_of(&delivery.properties),
             body: delivery.data.into(),
         },
@@ -33,7 +34,7 @@ pub(super) fn delivery(delivery: LapinDelivery) -> Delivery {
 }
 
 pub(super) fn properties_of(properties: &BasicProperties) -> Properties {
-    let text = |value: &Option<ShortString>| value.as_ref().map(ToString::to_string);
+    let text = |value: &Option<ShortString>| value.as_ref().map(|text| SmolStr::new(text.as_str()));
     Properties {
         content_type: text(properties.content_type()),
         content_encoding: text(properties.content_encoding()),

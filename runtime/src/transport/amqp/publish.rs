@@ -67,9 +67,9 @@ async fn outcome(confirm: PublisherConfirm) -> Result<(Confirmed, Option<Returne
         Confirmation::NotRequested => return Err(TransportError::lost("the channel gives no confirms")),
     };
     let returned = returned.map(|message| Returned {
-        message_id: message.delivery.properties.message_id().as_ref().map(ToString::to_string),
-        exchange: message.delivery.exchange.to_string(),
-        routing_key: message.delivery.routing_key.to_string(),
+        message_id: message.delivery.properties.message_id().as_ref().map(|id| id.as_str().into()),
+        exchange: message.delivery.exchange.as_str().into(),
+        routing_key: message.delivery.routing_key.as_str().into(),
     });
     Ok((confirmed, returned))
 }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
+use smol_str::SmolStr;
 use tokio::sync::mpsc;
 
 use super::{
@@ -78,7 +79,7 @@ fn too_long(message: &Message) -> Option<&str> {
     }
     let texts = message.properties.texts().into_iter().flatten();
     let mut short = [&message.exchange, &message.routing_key].into_iter().chain(texts);
-    short.find(|text| text.len() > SHORT_STRING).map(String::as_str).or_else(|| name(&message.properties.headers))
+    short.find(|text| text.len() > SHORT_STRING).map(SmolStr::as_str).or_else(|| name(&message.properties.headers))
 }
 
 impl PublishChannel for Publishing {

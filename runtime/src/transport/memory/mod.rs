@@ -109,7 +109,7 @@ mod tests {
         let mut topology = Topology::default();
         topology.queues.push(Queue::named("work", QueueType::Quorum, crate::topology::Arguments::new()));
         connection.declare(&topology, TopologyMode::Declare).await.unwrap();
-        let message = Message { routing_key: "work".to_owned(), body: vec![0; 1_000].into(), ..Message::default() };
+        let message = Message { routing_key: "work".into(), body: vec![0; 1_000].into(), ..Message::default() };
         let mut publishing = connection.publish_channel().await.unwrap();
         for written in publishing.write(vec![(&message, true); 4]).await {
             assert_eq!(written.unwrap().await, Ok((Confirmed::Ack, None)));

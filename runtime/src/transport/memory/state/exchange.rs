@@ -105,7 +105,7 @@ impl Exchange {
     fn takes(&self, bound: &Bound, letter: &Letter, keys: &[Vec<&str>]) -> bool {
         match self.kind {
             ExchangeKind::Topic => keys.iter().any(|key| topic::matches(&bound.words, key)),
-            ExchangeKind::Direct => letter.routing_keys.contains(&bound.key),
+            ExchangeKind::Direct => letter.routing_keys.iter().any(|key| *key == bound.key),
             ExchangeKind::Fanout => true,
             ExchangeKind::Headers => headers_match(&bound.arguments, letter.headers()),
         }

@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use bytes::Bytes;
+use smol_str::SmolStr;
 
 use super::{
     death::{Death, Deaths},
@@ -27,7 +28,7 @@ pub(super) struct Letter {
     /// The exchange that it was last sent to.
     pub(super) exchange: Arc<str>,
     /// What it is routed by: its routing key first, then those in `CC` and `BCC`.
-    pub(super) routing_keys: Arc<[String]>,
+    pub(super) routing_keys: Arc<[SmolStr]>,
     /// Its own time to live in milliseconds; gone once it was dead-lettered.
     pub(super) ttl: Option<u64>,
     /// Where it died, `None` if it never did. What a client sent as `x-death` is not among it.
@@ -43,7 +44,7 @@ struct Content {
     /// Without `BCC`.
     properties: Properties,
     /// The routing keys that nobody may see.
-    blind: Vec<String>,
+    blind: Vec<SmolStr>,
     body: Body,
 }
 
@@ -109,11 +110,11 @@ impl Letter {
             }
         }
         let mut deaths = self.deaths.as_deref().cloned().unwrap_or_default();
-        deaths.record(death, &self.exchange, seen, self.ttl);
+        deaths.record(death, &self.exchange, seen.iter().map(ToString::to_string).collect(), self.ttl);
         Self {
             content: Arc::clone(&self.content),
             exchange: Arc::clone(exchange),
-            routing_keys: routing_key.map_or_else(|| Arc::clone(&self.routing_keys), |key| Arc::new([key.to_owned()])),
+            routing_keys: routing_key.map_or_else(|| Arc::clone(&self.routing_keys), |key| Arc::new([key.into()])),
             ttl: None,
             deaths: Some(Arc::new(deaths)),
             failures: self.failures,
@@ -125,7 +126,7 @@ impl Letter {
     pub(super) fn message(&self, delivery_count: u32) -> Message {
         let mut properties = self.content.properties.clone();
         // RabbitMQ writes the number that it read, so `+05` comes out as `5`.
-        properties.expiration = self.ttl.map(|ttl| ttl.to_string());
+        properties.expiration = self.ttl.map(|ttl| smol_str::format_smolstr!("{ttl}"));
         if let Some(deaths) = &self.deaths {
             deaths.write(&mut properties.headers);
         }
@@ -133,7 +134,7 @@ impl Letter {
             properties.headers.insert(headers::DELIVERY_COUNT.to_owned(), HeaderValue::I64(delivery_count.into()));
         }
         Message {
-            exchange: self.exchange.as_ref().to_owned(),
+            exchange: self.exchange.as_ref().into(),
             routing_key: self.routing_keys.first().cloned().unwrap_or_default(),
             properties,
             body: self.content.body.bytes.clone(),
@@ -142,10 +143,10 @@ impl Letter {
 }
 
 /// The texts of an array in `CC` or `BCC`; what else is in the array is passed over.
-fn further_keys(headers: &Headers, name: &str) -> Result<Vec<String>, Refusal> {
+fn further_keys(headers: &Headers, name: &str) -> Result<Vec<SmolStr>, Refusal> {
     match headers.get(name) {
         None => Ok(Vec::new()),
-        Some(HeaderValue::Array(keys)) => Ok(keys.iter().filter_map(HeaderValue::as_text).map(str::to_owned).collect()),
+        Some(HeaderValue::Array(keys)) => Ok(keys.iter().filter_map(HeaderValue::as_text).map(SmolStr::from).collect()),
         Some(other) => {
             let kind = type_name(other);
             let text = format!("invalid message: {{unacceptable_type_in_header,\"{name}\",{kind}}}");

@@ -45,7 +45,7 @@ fn each_reason_is_written_down() {
             ("x-death".to_owned(), HeaderValue::text("mine")),
         ];
         let properties =
-            Properties { headers: headers.into(), expiration: Some("050".to_owned()), ..Properties::default() };
+            Properties { headers: headers.into(), expiration: Some("050".into()), ..Properties::default() };
         broker.bind("amq.topic", reason, reason);
         broker.publish("amq.topic", reason, reason, properties).unwrap();
         match (reason, broker.get(reason)) {

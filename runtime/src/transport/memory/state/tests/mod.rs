@@ -87,12 +87,8 @@ impl Broker {
     }
 
     fn publish(&mut self, exchange: &str, key: &str, body: &str, properties: Properties) -> Result<Published, Refusal> {
-        let message = Message {
-            exchange: exchange.to_owned(),
-            routing_key: key.to_owned(),
-            properties,
-            body: body.to_owned().into(),
-        };
+        let message =
+            Message { exchange: exchange.into(), routing_key: key.into(), properties, body: body.to_owned().into() };
         self.state.publish(message, true, self.now)
     }
 

@@ -23,7 +23,7 @@ fn refused_messages() {
     let mut broker = Broker::new();
     broker.classic("q", &[]);
     for (expiration, expected) in expirations {
-        let properties = Properties { expiration: Some(expiration.to_owned()), ..Properties::default() };
+        let properties = Properties { expiration: Some(expiration.into()), ..Properties::default() };
         let result = broker.publish("", "q", "", properties);
         assert_eq!(result.err().map(|refusal| format!("{} {}", refusal.code, refusal.text)), expected);
     }
@@ -38,7 +38,7 @@ fn refused_messages() {
     let mixed = HeaderValue::Array(vec![HeaderValue::I8(1), HeaderValue::text("q")]);
     let properties = Properties { headers: [("CC".to_owned(), mixed)].into(), ..Properties::default() };
     assert!(!broker.publish("", "no", "", properties).unwrap().returned);
-    let by = |user: &str| Properties { user_id: Some(user.to_owned()), ..Properties::default() };
+    let by = |user: &str| Properties { user_id: Some(user.into()), ..Properties::default() };
     assert_eq!(
         refused(broker.publish("", "q", "", by("me"))),
         "406 PRECONDITION_FAILED - user_id property set to 'me' but authenticated user was 'guest'"
@@ -61,7 +61,7 @@ fn what_reaches_no_queue_is_acknowledged_and_returned_if_mandatory() {
     let mut broker = Broker::new();
     let published = broker.publish("amq.topic", "a", "", Properties::default()).unwrap();
     assert!(published.returned && matches!(published.confirmed, Confirmed::Ack));
-    let message = Message { exchange: "amq.topic".to_owned(), ..Message::default() };
+    let message = Message { exchange: "amq.topic".into(), ..Message::default() };
     assert!(!broker.state.publish(message, false, broker.now).unwrap().returned);
 }
 
@@ -70,11 +70,11 @@ fn properties_come_through_as_they_were_sent() {
     let mut broker = Broker::new();
     let x = |name: &str| (name.to_owned(), HeaderValue::text("mine"));
     let properties = Properties {
-        content_type: Some("text/plain".to_owned()),
+        content_type: Some("text/plain".into()),
         delivery_mode: Some(1),
         priority: Some(3),
         timestamp: Some(7),
-        expiration: Some("5000".to_owned()),
+        expiration: Some("5000".into()),
         headers: [x("x-death"), x("x-foo"), x("x-delivery-count"), x("a")].into(),
         ..Properties::default()
     };

@@ -164,7 +164,7 @@ fn run(steps: Vec<Step>) {
         match step {
             Step::Publish { queue, expiration } => {
                 let expiration = expiration.map(|expiration| expiration.to_string());
-                let properties = Properties { expiration, ..Properties::default() };
+                let properties = Properties { expiration: expiration.map(Into::into), ..Properties::default() };
                 let published = broker.publish("", QUEUES[queue], &number.to_string(), properties).unwrap();
                 clients.stored += u64::from(matches!(published.confirmed, Confirmed::Ack));
             }

@@ -39,7 +39,7 @@ fn bodies_are_not_copied() {
     let mut broker = Broker::new();
     broker.classic("q", &[]);
     let body = bytes::Bytes::from(vec![1; 100]);
-    let message = Message { routing_key: "q".to_owned(), body: body.clone(), ..Message::default() };
+    let message = Message { routing_key: "q".into(), body: body.clone(), ..Message::default() };
     broker.state.publish(message, false, broker.now).unwrap();
     assert_eq!(broker.get("q").unwrap().message.body.as_ptr(), body.as_ptr());
 }

@@ -7,7 +7,7 @@ fn with_ttl(ttl: i64) -> Vec<(&'static str, Argument)> {
 }
 
 fn expiring(after: &str) -> Properties {
-    Properties { expiration: Some(after.to_owned()), ..Properties::default() }
+    Properties { expiration: Some(after.into()), ..Properties::default() }
 }
 
 #[test]
