@@ -17,6 +17,7 @@ use amqprs::{
 };
 use anyhow::Context as _;
 use futures_util::{FutureExt, future::BoxFuture};
+use lapin::uri::{AMQPAuthority, AMQPUri};
 use tokio::sync::Notify;
 
 use super::{Contender, Guarantee, Prefetch, Task, not_taking_part, tight::Pace};
@@ -61,11 +62,10 @@ impl Contender for Amqprs {
 }
 
 async fn open(setting: &Setting) -> anyhow::Result<(Connection, Channel)> {
-    let authority = setting.url.split("://").nth(1).and_then(|rest| rest.split('/').next()).context("the URL")?;
-    let (login, place) = authority.rsplit_once('@').unwrap_or(("guest:guest", authority));
-    let (user, password) = login.split_once(':').context("the URL's login")?;
-    let (host, port) = place.split_once(':').unwrap_or((place, "5672"));
-    let arguments = OpenConnectionArguments::new(host, port.parse()?, user, password);
+    let uri: AMQPUri = setting.url.parse().map_err(|error| anyhow::anyhow!("the URL: {error}"))?;
+    let AMQPAuthority { userinfo, host, port } = uri.authority;
+    let mut arguments = OpenConnectionArguments::new(&host, port, &userinfo.username, &userinfo.password);
+    arguments.virtual_host(&uri.vhost);
     let connection = Connection::open(&arguments).await?;
     let channel = connection.open_channel(None).await?;
     Ok((connection, channel))
