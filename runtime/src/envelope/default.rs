@@ -9,14 +9,14 @@ use super::{Incoming, Message, headers, message::SHORT_STRING, metadata_of, said
 use crate::event::{DecodeError, EncodeError, EventSet, EventType, Metadata, RESERVED, without_values};
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Body<'a> {
+#[serde(deny_unknown_fields, bound(deserialize = "M: Deserialize<'de>"))]
+struct Body<'a, M> {
     #[serde(rename = "eventType", borrow)]
     event_type: Cow<'a, str>,
     #[serde(borrow)]
     data: &'a RawValue,
-    #[serde(borrow, default)]
-    metadata: Option<&'a RawValue>,
+    #[serde(default)]
+    metadata: Option<M>,
 }
 
 /// Reads a body that has exactly the envelope's members; `Ok(Err)` says why it is none.
@@ -29,24 +29,35 @@ pub(super) fn decode(message: &Message) -> Result<Result<Incoming<'_>, String>, 
     if message.body.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
         return Ok(Err("it does not begin with `{`".to_owned()));
     }
-    let body: Body<'_> = match serde_json::from_slice(&message.body) {
+    let body = match serde_json::from_slice(&message.body) {
         Ok(body) => body,
-        Err(error) => return Ok(Err(without_values(&error))),
+        Err(_) => match in_two_passes(&message.body)? {
+            Ok(body) => body,
+            Err(reason) => return Ok(Err(reason)),
+        },
     };
     // It is said in every line of the log.
     if body.event_type.len() > SHORT_STRING {
         let reason = format!("it has {} bytes, and no name has more than {SHORT_STRING}", body.event_type.len());
         return Err(DecodeError::Body { format: "an envelope with an event's name as its `eventType`", reason });
     }
-    let mut said = None;
-    if let Some(raw) = body.metadata {
-        said = serde_json::from_str::<Option<Said>>(raw.get()).map_err(|error| DecodeError::Body {
-            format: "an envelope with an object as its `metadata`",
-            reason: without_values(&error),
-        })?;
-    }
-    let metadata = metadata_of(message, said.unwrap_or_default().0);
+    let metadata = metadata_of(message, body.metadata.unwrap_or_default().0);
     Ok(Ok(Incoming { name: body.event_type, metadata, data: body.data.get().as_bytes() }))
+}
+
+/// Reads what cannot be read in one pass: only so it is seen whether that is no envelope, or one whose metadata is broken.
+#[allow(clippy::type_complexity, reason = "as above")]
+fn in_two_passes(bytes: &[u8]) -> Result<Result<Body<'_, Said>, String>, DecodeError> {
+    let Body { event_type, data, metadata } = match serde_json::from_slice::<Body<'_, &RawValue>>(bytes) {
+        Ok(body) => body,
+        Err(error) => return Ok(Err(without_values(&error))),
+    };
+    let read = |raw: &RawValue| serde_json::from_str::<Option<Said>>(raw.get());
+    let metadata = metadata.map(read).transpose().map_err(|error| DecodeError::Body {
+        format: "an envelope with an object as its `metadata`",
+        reason: without_values(&error),
+    })?;
+    Ok(Ok(Body { event_type, data, metadata: metadata.flatten() }))
 }
 
 pub(super) fn encode(

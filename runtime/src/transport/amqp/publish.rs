@@ -15,6 +15,9 @@ use crate::{
     transport::{Confirm, Confirmed, PublishChannel, Returned, TransportError},
 };
 
+/// How many futures `join_all` keeps in place; of more it makes a list, with an allocation for each.
+const IN_PLACE: usize = 30;
+
 /// A publishing channel. It is neither `Clone` nor usable from two tasks at once: lapin would attribute confirms to the
 /// wrong messages.
 pub(super) struct Publishing {
@@ -35,7 +38,7 @@ impl PublishChannel for Publishing {
         // All are polled once, in order, before any is waited for: one write for many.
         Box::pin(async move {
             let all = batch
-                .chunks(30)
+                .chunks(IN_PLACE)
                 .map(|batch| join_all(batch.iter().map(|&(message, mandatory)| publish(channel, message, mandatory))));
             join_all(all).await.into_iter().flatten().collect()
         })
