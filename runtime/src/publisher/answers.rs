@@ -17,7 +17,7 @@ const REST: Duration = Duration::from_millis(100);
 const WARNED_NAMES: usize = 1024;
 
 impl Pipeline {
-    /// Takes what the broker says of one message.
+    /// Takes what the broker says of one message. After all that has come, the batch may be complete.
     ///
     /// # Errors
     /// It says that the channel is gone.
@@ -59,7 +59,6 @@ impl Pipeline {
             }
         }
         flight.overdue.remove(&number);
-        self.answer_batch_if_complete(flight);
         Ok(())
     }
 

@@ -206,6 +206,7 @@ impl Pipeline {
                     for (number, answer) in answered.drain(..) {
                         self.answered(&mut flight, number, answer)?;
                     }
+                    self.answer_batch_if_complete(&mut flight);
                     *backoff = Backoff::default();
                 }
                 Some(number) = flight.resting.next(), if !flight.resting.is_empty() => self.unanswered.again(number),
@@ -289,7 +290,10 @@ impl Pipeline {
                         }
                         // An overdue one's: its channel is gone, but not over it.
                         Err(TransportError::Refused { .. }) => _ = flight.overdue.remove(&number),
-                        answer => self.answered(flight, number, answer)?,
+                        answer => {
+                            self.answered(flight, number, answer)?;
+                            self.answer_batch_if_complete(flight);
+                        }
                     },
                     () = self.clock.sleep(self.patience) => self.look(flight, connection)?,
                 }
@@ -337,7 +341,10 @@ impl Pipeline {
             tokio::select! {
                 biased;
                 answer = flight.confirms.next() => match answer {
-                    Some((number, answer)) => self.answered(flight, number, answer)?,
+                    Some((number, answer)) => {
+                        self.answered(flight, number, answer)?;
+                        self.answer_batch_if_complete(flight);
+                    }
                     None => return Err(error),
                 },
                 () = &mut over => return Err(error),
