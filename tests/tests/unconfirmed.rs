@@ -324,6 +324,20 @@ async fn an_unrouted_event_is_certainly_not_published_unless_it_was_sent_before(
     }
 }
 
+/// In one thread, so that all answers have come when the first is read.
+#[tokio::test]
+async fn what_comes_back_with_the_last_of_a_batch_may_be_its_first() {
+    let scene = Scene::new(|service| service.unrouted(Unrouted::Fail)).await;
+    let waiting = scene.publish(&["a", "b", "c"]);
+    scene.puppet.wait_for(3).await;
+    scene.puppet.confirm(2);
+    let returned = Returned { message_id: Some("a".into()), exchange: "events".into(), routing_key: "order".into() };
+    scene.puppet.answer(&Ok((Confirmed::Ack, Some(returned))));
+    let answers = answers(waiting).await;
+    assert!(matches!(answers[0], Err(PublishError::Unrouted { in_doubt: false, .. })), "{answers:?}");
+    assert!(answers[1].is_ok() && answers[2].is_ok(), "{answers:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_end_of_the_service_tells_what_was_sent_from_what_was_not() {
     let scene = Scene::new(|service| service.publish_window(2)).await;
