@@ -24,6 +24,10 @@ pub(crate) struct Answered {
     pub(crate) order_id: u64,
 }
 
+/// What nobody says.
+#[event("never")]
+pub(crate) struct Never {}
+
 /// How many bytes the body of an event has whose note is empty, about.
 const REST: usize = 250;
 

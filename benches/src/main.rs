@@ -6,6 +6,7 @@ mod contender;
 mod event;
 mod measure;
 mod report;
+mod scale;
 mod scenario;
 mod stats;
 
@@ -14,25 +15,28 @@ use std::{collections::BTreeMap, fs, path::PathBuf, process::ExitCode};
 use anyhow::{Context as _, ensure};
 use broker::{Aside, Setting};
 use clap::Parser;
-use contender::Contender;
+use contender::{Contender, Guarantee};
+use rabbitry::QueueType;
 use report::Outcome;
 use scenario::Scenario;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Measures what events cost, in interleaved rounds, and prints medians, spreads and ratios.
 #[derive(Debug, Parser)]
 struct Arguments {
+    #[command(subcommand)]
+    command: Option<Also>,
     /// The RabbitMQ to use: nothing else should use it, or the machine.
-    #[arg(long, env = "AMQP_URL", default_value = "amqp://guest:guest@localhost:5672/%2f")]
+    #[arg(long, env = "AMQP_URL", default_value = "amqp://guest:guest@localhost:5672/%2f", global = true)]
     url: String,
-    /// Only these scenarios.
+    /// Only these scenarios, also those that run only where they are named (`prefetch-…`).
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Only these contenders.
     #[arg(long, value_delimiter = ',')]
     contenders: Vec<String>,
     /// How often each contender runs.
-    #[arg(long, default_value_t = 15)]
+    #[arg(long, default_value_t = 15, global = true)]
     rounds: u32,
     /// How many events a run has, instead of what the scenario says.
     #[arg(long)]
@@ -44,16 +48,30 @@ struct Arguments {
     #[arg(long)]
     list: bool,
     /// Also writes all rounds into this file.
-    #[arg(long)]
+    #[arg(long, global = true)]
     json: Option<PathBuf>,
     /// Fails if a bound is missed; with fewer than 15 rounds it says little.
     #[arg(long)]
     check: bool,
 }
 
+/// What it does instead.
+#[derive(Clone, Copy, Debug, clap::Subcommand)]
+enum Also {
+    /// Measures how throughput grows with processes, and memory with what a process holds.
+    Scale,
+    /// One of these processes.
+    #[command(hide = true)]
+    Work(scale::Worker),
+}
+
 #[tokio::main]
 async fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
+    if let Some(command) = arguments.command {
+        also(&arguments, command).await?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let (scenarios, contenders) = chosen(&arguments)?;
     if arguments.list {
         for scenario in scenarios {
@@ -69,16 +87,27 @@ async fn main() -> anyhow::Result<ExitCode> {
         missed += outcome.print().iter().filter(|verdict| !verdict.met).count();
         outcomes.push(outcome.json());
     }
-    if let Some(path) = &arguments.json {
-        let cores = std::thread::available_parallelism().map_or(0, usize::from);
-        let all = json!({ "cores": cores, "rounds": arguments.rounds, "scenarios": outcomes });
-        let text = format!("{}\n", serde_json::to_string_pretty(&all)?);
-        fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
-    }
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    write(&arguments, &json!({ "cores": cores, "rounds": arguments.rounds, "scenarios": outcomes }))?;
     if missed > 0 {
         println!("\n{missed} bounds were missed");
     }
     Ok(if missed > 0 && arguments.check { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+async fn also(arguments: &Arguments, command: Also) -> anyhow::Result<()> {
+    let setting = Setting { url: arguments.url.clone(), queue_type: QueueType::Quorum, size: 200, events: 0 };
+    match command {
+        Also::Work(worker) => scale::work(&setting, worker).await,
+        Also::Scale => write(arguments, &scale::print(&setting, arguments.rounds).await?),
+    }
+}
+
+/// Writes what was measured into the file that was named.
+fn write(arguments: &Arguments, all: &Value) -> anyhow::Result<()> {
+    let Some(path) = &arguments.json else { return Ok(()) };
+    let text = format!("{}\n", serde_json::to_string_pretty(all)?);
+    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// The scenarios and contenders that are asked for.
@@ -95,6 +124,8 @@ fn chosen(arguments: &Arguments) -> anyhow::Result<(Vec<Scenario>, Vec<&'static 
     }
     if !arguments.only.is_empty() {
         scenarios.retain(|scenario| arguments.only.iter().any(|name| name == scenario.name));
+    } else if !arguments.list {
+        scenarios.retain(|scenario| !scenario.on_request);
     }
     if !arguments.contenders.is_empty() {
         contenders.retain(|contender| arguments.contenders.iter().any(|name| name == contender.name()));
@@ -135,8 +166,8 @@ async fn measure(
         if !taking_part.is_empty() {
             taking_part.rotate_left(1);
         }
-        for (contender, _) in &taking_part {
-            let sample = run_once(*contender, aside, &scenario, &setting)
+        for (contender, guarantee) in &taking_part {
+            let sample = run_once(*contender, *guarantee, aside, &scenario, &setting)
                 .await
                 .with_context(|| format!("{}, {}", scenario.name, contender.name()))?;
             if let (1.., Some((_, samples))) = (round, outcome.contenders.get_mut(contender.name())) {
@@ -152,6 +183,7 @@ async fn measure(
 /// One contender, on queues that are as they should be.
 async fn run_once(
     contender: &'static dyn Contender,
+    guarantee: Guarantee,
     aside: Option<&Aside>,
     scenario: &Scenario,
     setting: &Setting,
@@ -169,7 +201,7 @@ async fn run_once(
     // In a task of the runtime's, as a service's routes and handlers are.
     let (task, owned) = (scenario.task, setting.clone());
     let sample = tokio::spawn(async move { contender.run(task, &owned).await }).await??;
-    if let (Some(aside), true) = (broker, scenario.is_filled()) {
+    if let (Some(aside), true) = (broker, scenario.is_filled() && guarantee.acknowledgements_proven) {
         let left = aside.waiting(&setting.take()).await?;
         ensure!(left == 0, "{left} events are not acknowledged");
     }

@@ -18,6 +18,8 @@ pub(crate) struct Scenario {
     pub(crate) size: usize,
     pub(crate) queue_type: QueueType,
     pub(crate) bounds: &'static [Bound],
+    /// Whether it runs only where it is named.
+    pub(crate) on_request: bool,
 }
 
 impl Scenario {
@@ -108,6 +110,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         size: SMALL,
         queue_type: QueueType::Quorum,
         bounds,
+        on_request: false,
     };
     let consume = |prefetch| Task::Consume { prefetch, work: None };
     let millisecond = Some(Duration::from_millis(1));
@@ -116,7 +119,11 @@ pub(crate) fn all() -> Vec<Scenario> {
     let publish_1000 = quorum("publish-1000", "1000 in flight", Task::Publish { ahead: 1000 }, 30_000, PUBLISH);
     let consume_256 =
         quorum("consume-256", "trivial handler, prefetch 256", consume(Prefetch::Of(256)), 50_000, CONSUME);
-    vec![
+    let curve = |name, prefetch| Scenario {
+        on_request: true,
+        ..quorum(name, "trivial handler", consume(Prefetch::Of(prefetch)), 50_000, &[])
+    };
+    let mut all = vec![
         quorum("publish-1", "one at a time", Task::Publish { ahead: 1 }, 2_000, &[]),
         quorum("publish-100", "100 in flight", Task::Publish { ahead: 100 }, 30_000, &[]),
         publish_1000.clone(),
@@ -159,5 +166,16 @@ pub(crate) fn all() -> Vec<Scenario> {
         quorum("retry", "all fail once, and come again after 1 s", Task::Retry, 5_000, &[]),
         quorum("start-200", "start of 200 subscriptions", Task::Start { subscriptions: 200 }, 200, &[]),
         quorum("memory", "publish to handler, no broker", Task::Memory { ahead: 1000 }, 100_000, MEMORY),
-    ]
+    ];
+    // What a prefetch count is chosen by.
+    all.extend([
+        curve("prefetch-16", 16),
+        curve("prefetch-32", 32),
+        curve("prefetch-64", 64),
+        curve("prefetch-128", 128),
+        curve("prefetch-512", 512),
+        curve("prefetch-1024", 1024),
+        curve("prefetch-4096", 4096),
+    ]);
+    all
 }

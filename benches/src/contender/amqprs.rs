@@ -1,8 +1,11 @@
 //! amqprs by hand: acknowledgements by `multiple` for each batch, confirms counted.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use amqprs::{
@@ -92,10 +95,11 @@ impl Confirmed {
     }
 }
 
-/// Counts confirms. RabbitMQ confirms out of order now and then; so the number of them is what counts.
+/// Takes confirms in: RabbitMQ gives them one by one or for all up to a tag, and now and then out of order.
 struct Confirms {
     confirmed: Arc<Confirmed>,
-    highest: u64,
+    /// Those beyond the first that is missing.
+    beyond: BTreeSet<u64>,
 }
 
 #[async_trait::async_trait]
@@ -113,13 +117,17 @@ impl ChannelCallback for Confirms {
     }
 
     async fn publish_ack(&mut self, _: &Channel, ack: Ack) {
-        let up_to = &self.confirmed.up_to;
+        let mut up_to = self.confirmed.up_to.load(Ordering::Relaxed);
         if ack.mutiple() {
-            self.highest = ack.delivery_tag();
-            up_to.fetch_max(ack.delivery_tag(), Ordering::AcqRel);
+            up_to = up_to.max(ack.delivery_tag());
+            self.beyond = self.beyond.split_off(&(up_to + 1));
         } else {
-            up_to.fetch_add(1, Ordering::AcqRel);
+            self.beyond.insert(ack.delivery_tag());
         }
+        while self.beyond.remove(&(up_to + 1)) {
+            up_to += 1;
+        }
+        self.confirmed.up_to.store(up_to, Ordering::Release);
         self.confirmed.changed.notify_waiters();
     }
 
@@ -135,7 +143,7 @@ impl ChannelCallback for Confirms {
 
 async fn confirming(channel: &Channel) -> anyhow::Result<Arc<Confirmed>> {
     let confirmed = Arc::<Confirmed>::default();
-    channel.register_callback(Confirms { confirmed: Arc::clone(&confirmed), highest: 0 }).await?;
+    channel.register_callback(Confirms { confirmed: Arc::clone(&confirmed), beyond: BTreeSet::new() }).await?;
     channel.confirm_select(ConfirmSelectArguments::default()).await?;
     Ok(confirmed)
 }

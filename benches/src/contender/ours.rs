@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use super::{Contender, Guarantee, Prefetch, Task, tight::Pace};
 use crate::{
     broker::Setting,
-    event::{Answered, Placed, placed},
+    event::{Answered, Never, Placed, placed},
     measure::{Count, Meter, Sample},
 };
 
@@ -221,10 +221,6 @@ async fn beside(setting: &Setting, idle: usize) -> anyhow::Result<Sample> {
     open.send_replace(true);
     end(running, &count).await
 }
-
-/// What nobody says.
-#[rabbitry::event("never")]
-struct Never {}
 
 async fn retry(setting: &Setting) -> anyhow::Result<Sample> {
     let count = Count::to(setting.events)?;
