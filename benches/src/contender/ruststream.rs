@@ -4,11 +4,11 @@ use std::{convert::Infallible, num::NonZeroU16, sync::Arc};
 
 use futures_util::{FutureExt, future::BoxFuture};
 use ruststream_lapin::prelude::*;
-use serde::Deserialize;
 
 use super::{Contender, Guarantee, Task, not_taking_part};
 use crate::{
     broker::Setting,
+    event::{Envelope, Placed},
     measure::{Count, Sample},
 };
 
@@ -38,20 +38,8 @@ impl Contender for Ruststream {
     }
 }
 
-#[derive(Deserialize)]
-struct Enveloped {
-    data: Data,
-}
-
-#[derive(Deserialize)]
-struct Data {
-    order_id: u64,
-    sent: u64,
-    note: String,
-}
-
 #[subscriber("bench.take", workers(16))]
-async fn take(event: &Enveloped, ctx: &mut Context<'_, (), Arc<Count>>) -> HandlerOutcome {
+async fn take(event: &Envelope<Placed>, ctx: &mut Context<'_, (), Arc<Count>>) -> HandlerOutcome {
     ctx.state().handle(event.data.order_id, event.data.sent, &event.data.note);
     HandlerOutcome::ack()
 }

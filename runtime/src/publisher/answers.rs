@@ -17,16 +17,23 @@ const REST: Duration = Duration::from_millis(100);
 const WARNED_NAMES: usize = 1024;
 
 impl Pipeline {
-    /// Takes what the broker says of one message. After all that has come, the batch may be complete.
+    /// Takes what the broker says of messages. Only after all that has come together may the batch be complete.
     ///
     /// # Errors
     /// It says that the channel is gone.
     pub(super) fn answered(
         &mut self,
         flight: &mut InFlight,
-        number: u64,
-        answer: Answered,
+        answers: impl IntoIterator<Item = (u64, Answered)>,
     ) -> Result<(), TransportError> {
+        for (number, answer) in answers {
+            self.one_answered(flight, number, answer)?;
+        }
+        self.answer_batch_if_complete(flight);
+        Ok(())
+    }
+
+    fn one_answered(&mut self, flight: &mut InFlight, number: u64, answer: Answered) -> Result<(), TransportError> {
         let (confirmed, returned) = match answer {
             Ok(answer) => answer,
             Err(error) => {

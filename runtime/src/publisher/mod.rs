@@ -176,7 +176,7 @@ impl<E: EventSet> Publisher<E> {
                 sent += 1;
                 // Each is in the window before the next: futures that are polled together end in any order.
                 let sent = match self.event(event).sending() {
-                    Ok(mut sending) => sending.enter().await.map(|()| sending),
+                    Ok((_, mut sending)) => sending.enter().await.map(|()| sending),
                     Err(error) => Err(error),
                 };
                 match sent {

@@ -203,10 +203,7 @@ impl Pipeline {
             tokio::select! {
                 biased;
                 () = answers(&mut flight.confirms, &mut answered, BATCH), if !flight.confirms.is_empty() => {
-                    for (number, answer) in answered.drain(..) {
-                        self.answered(&mut flight, number, answer)?;
-                    }
-                    self.answer_batch_if_complete(&mut flight);
+                    self.answered(&mut flight, answered.drain(..))?;
                     *backoff = Backoff::default();
                 }
                 Some(number) = flight.resting.next(), if !flight.resting.is_empty() => self.unanswered.again(number),
@@ -290,10 +287,7 @@ impl Pipeline {
                         }
                         // An overdue one's: its channel is gone, but not over it.
                         Err(TransportError::Refused { .. }) => _ = flight.overdue.remove(&number),
-                        answer => {
-                            self.answered(flight, number, answer)?;
-                            self.answer_batch_if_complete(flight);
-                        }
+                        answer => self.answered(flight, [(number, answer)])?,
                     },
                     () = self.clock.sleep(self.patience) => self.look(flight, connection)?,
                 }
@@ -341,10 +335,7 @@ impl Pipeline {
             tokio::select! {
                 biased;
                 answer = flight.confirms.next() => match answer {
-                    Some((number, answer)) => {
-                        self.answered(flight, number, answer)?;
-                        self.answer_batch_if_complete(flight);
-                    }
+                    Some(answer) => self.answered(flight, [answer])?,
                     None => return Err(error),
                 },
                 () = &mut over => return Err(error),

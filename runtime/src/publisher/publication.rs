@@ -131,22 +131,22 @@ impl<E: EventSet> Publication<E> {
     /// See [`PublishError`].
     pub fn publish(self) -> impl Future<Output = Result<Published, PublishError>> + Send + use<E> {
         // Before the future is there: so it is small, whatever the event is.
-        let id = self.metadata.id.clone().unwrap_or_else(fresh_id);
-        let sending = Self { metadata: Metadata { id: Some(id.clone()), ..self.metadata }, ..self }.sending();
+        let sending = self.sending();
         async move {
-            sending?.await?;
-            Ok(Published { id })
+            let (published, sending) = sending?;
+            sending.await?;
+            Ok(published)
         }
     }
 
     /// Writes it as a message, ready to be sent.
-    pub(super) fn sending(self) -> Result<Sending, PublishError> {
+    pub(super) fn sending(self) -> Result<(Published, Sending), PublishError> {
         if let Some(invalid) = self.invalid {
             return Err(invalid.into());
         }
         let Self { outgoing, event, mut metadata, when, .. } = self;
         let now = outgoing.window.clock.now();
-        let id = metadata.id.get_or_insert_with(fresh_id);
+        let id = metadata.id.get_or_insert_with(fresh_id).clone();
         metadata.correlation_id.get_or_insert_with(|| id.clone());
         metadata.time = Some(now);
         let event_type = event.event_type();
@@ -165,7 +165,8 @@ impl<E: EventSet> Publication<E> {
         }
         outgoing.check(&message)?;
         // What goes to the ladder is never returned: its exchanges have an alternate.
-        Ok(Sending::new(&outgoing.window, message, delay.is_none(), event_type.name))
+        let sending = Sending::new(&outgoing.window, message, delay.is_none(), event_type.name);
+        Ok((Published { id }, sending))
     }
 
     fn check(&mut self, name: &str, value: &str) {
