@@ -2,10 +2,11 @@
 
 use std::{
     fmt,
+    task::Poll,
     time::{Duration, SystemTime},
 };
 
-use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, future::BoxFuture};
 
 /// A length of time: a [`Duration`], or a text like `"1s"`, `"90s"`, `"1h 30m"`, `"30d"`.
 pub trait IntoDuration {
@@ -65,6 +66,19 @@ impl Clock for SystemClock {
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
         Box::pin(tokio::time::sleep(duration))
     }
+}
+
+/// Waits for something, so long at most; `None` when that is over. The time begins when there is something to wait for: what
+/// is there at once needs no timer.
+pub(crate) async fn within<T>(clock: &dyn Clock, time: Duration, waiting: impl Future<Output = T>) -> Option<T> {
+    let (mut waiting, mut over) = (std::pin::pin!(waiting), None);
+    std::future::poll_fn(|context| match waiting.as_mut().poll(context) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => {
+            over.get_or_insert_with(|| clock.sleep(time)).poll_unpin(context).map(|()| None)
+        }
+    })
+    .await
 }
 
 #[cfg(test)]

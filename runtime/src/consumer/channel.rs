@@ -2,8 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures_util::{FutureExt, StreamExt, future::BoxFuture};
-use tokio_util::sync::CancellationToken;
+use futures_util::{
+    FutureExt, StreamExt,
+    future::{BoxFuture, poll_immediate},
+};
+use tokio_util::sync::{CancellationToken, ReusableBoxFuture};
 
 use super::{Consumer, Ended, Stopped, TICK, settle::Settler, worker::unanswered};
 use crate::transport::{ConsumeChannel, Delivery, Lifecycle, TransportError};
@@ -28,7 +31,7 @@ struct Serving {
     channel: Box<dyn ConsumeChannel>,
     settler: Settler,
     /// Cancelled when the channel is gone: what waits for its deliveries need wait no longer.
-    gone: CancellationToken,
+    gone: Arc<CancellationToken>,
     /// Acknowledgements that are being written. One flush at a time, so that they reach the broker in their order.
     flush: Option<BoxFuture<'static, Result<(), TransportError>>>,
     /// When what is finished is acknowledged, however little it is.
@@ -73,7 +76,8 @@ impl Consumer {
         let mut serving = Serving {
             channel,
             settler: Settler::default(),
-            gone,
+            // A clone of the token itself takes a lock, and each run has one.
+            gone: Arc::new(gone),
             flush: None,
             flush_due: None,
             widen_due: (prefetch < self.prefetch).then(|| clock.sleep(QUIET)),
@@ -107,7 +111,10 @@ impl Consumer {
                     serving.flush = None;
                     written.map_err(|noticed| serving.why(noticed))?;
                 }
-                delivery = serving.channel.next(), if takes => self.take(serving, delivery?).await?,
+                delivery = serving.channel.next(), if takes => {
+                    self.take(serving, delivery?).await?;
+                    self.take_what_is_there(serving).await?;
+                }
                 () = due(&mut serving.flush_due), if serving.flush_due.is_some() && serving.flush.is_none() => {
                     serving.start_flush();
                 }
@@ -135,26 +142,66 @@ impl Consumer {
         };
         let (is_new, deaths) = (!delivery.redelivered, unanswered(&delivery));
         (serving.latest, serving.beside_due) = (delivery.tag, None);
-        self.start(serving, delivery);
+        let ended = self.start(delivery, &serving.gone).await;
         if serving.widen_due.is_some() {
             if is_new {
                 self.widen(serving).await?;
-            } else if serving.is_careful && deaths < LIKELY {
+            } else if serving.is_careful && deaths < LIKELY && ended.is_none() {
                 // One death has many causes, and slow handlers should not make their queue wait for it.
                 serving.beside_due = Some(self.worker.clock.sleep(PATIENCE));
             }
         }
+        if let Some(ended) = ended {
+            self.ended(serving, &ended);
+        }
         Ok(())
     }
 
-    fn start(&mut self, serving: &Serving, delivery: Delivery) {
+    /// Takes what has come together with a delivery, without a look at all else for each.
+    async fn take_what_is_there(&mut self, serving: &mut Serving) -> Result<(), TransportError> {
+        for _ in 1..FLUSH_AT {
+            if !serving.phase.begins()
+                || self.runs.len() >= self.concurrency
+                || serving.settler.unacknowledged() >= self.flush_at()
+            {
+                break;
+            }
+            let Some(delivery) = serving.channel.next().now_or_never() else { break };
+            self.take(serving, delivery?).await?;
+        }
+        Ok(())
+    }
+
+    /// Begins to work on a delivery. Most handlers end without having waited: such a run needs no place among those in hand,
+    /// and the next one has its memory.
+    async fn start(&mut self, delivery: Delivery, gone: &Arc<CancellationToken>) -> Option<Ended> {
         self.sign.delivered(self.worker.clock.now());
-        let (worker, gone, generation) = (Arc::clone(&self.worker), serving.gone.clone(), self.generation);
-        self.runs.push(Box::pin(async move {
+        let (worker, gone, generation) = (Arc::clone(&self.worker), Arc::clone(gone), self.generation);
+        let run = async move {
             let safe = worker.handle(&delivery, &gone, generation - 1).await;
             Ended { generation, tag: delivery.tag, safe }
-        }));
-        self.sign.works_on(self.runs.len());
+        };
+        let mut run = match self.spare.take() {
+            Some(mut spare) => {
+                spare.set(run);
+                spare
+            }
+            None => ReusableBoxFuture::new(run),
+        };
+        // A handler that holds the thread is one in hand.
+        self.sign.works_on(self.runs.len() + 1);
+        let ended = poll_immediate(&mut run).await;
+        match ended {
+            Some(_) => self.spare = Some(run),
+            None => self.runs.push(run),
+        }
+        ended
+    }
+
+    /// How many finished deliveries are acknowledged at once: a quarter of what the broker sends ahead at most, so that it need
+    /// not stop sending.
+    fn flush_at(&self) -> usize {
+        FLUSH_AT.min(usize::from(self.prefetch) / 4).max(1)
     }
 
     fn ended(&self, serving: &mut Serving, ended: &Ended) {
@@ -242,8 +289,7 @@ impl Consumer {
         if serving.flush.is_some() || serving.settler.unacknowledged() == 0 {
             return Ok(());
         }
-        // A quarter of what the broker sends ahead, so that it need not stop sending.
-        if serving.settler.unacknowledged() >= FLUSH_AT.min(usize::from(self.prefetch) / 4).max(1) {
+        if serving.settler.unacknowledged() >= self.flush_at() {
             serving.start_flush();
         } else if self.runs.is_empty() {
             let waiting = if serving.phase.begins() { serving.channel.next().now_or_never() } else { None };

@@ -14,6 +14,7 @@ use crate::{
     envelope::{self, Failure, Message, copy_of},
     observe::Next,
     publisher::{Entered, NotSent, PublishError},
+    time::within,
     topology::ladder::Due,
     transport::Backoff,
 };
@@ -82,10 +83,8 @@ impl Worker {
     async fn patiently<T>(&self, answer: impl Future<Output = T>, stuck: &mut StuckRun) -> T {
         let mut answer = std::pin::pin!(answer);
         let timeout = self.outgoing.window.timeout;
-        tokio::select! {
-            biased;
-            answer = &mut answer => return answer,
-            () = self.clock.sleep(timeout) => {}
+        if let Some(answer) = within(&*self.clock, timeout, answer.as_mut()).await {
+            return answer;
         }
         let reason = format!("what follows from an event was not confirmed within {timeout:?}");
         tracing::warn!(queue = &*self.queue, reason, "an event that was handled is kept until it is");

@@ -9,8 +9,8 @@ mod worker;
 
 use std::{sync::Arc, time::Duration};
 
-use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use tokio_util::sync::CancellationToken;
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use tokio_util::sync::{CancellationToken, ReusableBoxFuture};
 
 use crate::{
     topology::Binding,
@@ -47,12 +47,17 @@ pub(crate) struct Consumer {
     pub(crate) sign: Sign,
     /// The runs in hand. They outlive their channel: a handler that has begun is not cut off by a lost connection.
     pub(crate) runs: Runs,
+    /// A run that has ended, whose memory the next one takes.
+    pub(crate) spare: Option<Run>,
     /// Counts the channels, so that a run's tag is not taken for another channel's.
     pub(crate) generation: u64,
 }
 
+/// The work on one delivery.
+pub(crate) type Run = ReusableBoxFuture<'static, Ended>;
+
 /// The runs in hand of a subscription.
-pub(crate) type Runs = FuturesUnordered<BoxFuture<'static, Ended>>;
+pub(crate) type Runs = FuturesUnordered<Run>;
 
 /// A run that has ended.
 pub(crate) struct Ended {

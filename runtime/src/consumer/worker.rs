@@ -21,7 +21,7 @@ use crate::{
     publisher::{Outgoing, PublishError},
     retry::{Decision, RetryPolicy},
     subscription::{RejectIf, Undecodable},
-    time::Clock,
+    time::{Clock, within},
     topology::WORK_QUEUE_DELIVERIES,
     transport::Delivery,
 };
@@ -81,7 +81,7 @@ impl Worker {
                 return false;
             }
             self.failed(message, attempt, &failed, next, Duration::ZERO);
-            return self.hand_on(message, attempt, &failed, next, fresh_id, gone).await;
+            return Box::pin(self.hand_on(message, attempt, &failed, next, fresh_id, gone)).await;
         }
         loop {
             let began = (!self.observers.is_empty()).then(|| self.clock.now());
@@ -90,7 +90,11 @@ impl Worker {
                 Err(failed) => failed,
                 Ok(events) => {
                     let published = events.len();
-                    match self.publish(events, gone).await {
+                    let sent = match events.is_empty() {
+                        true => Sent::Confirmed,
+                        false => Box::pin(self.publish(events, gone)).await,
+                    };
+                    match sent {
                         Sent::Confirmed => {
                             self.observe(message, attempt, RunEnd::Done { published }, took());
                             return true;
@@ -113,7 +117,10 @@ impl Worker {
             match (next, here) {
                 (_, Some(wait)) => wait.await,
                 (Next::Again, None) => {}
-                (next, None) => return self.hand_on(message, attempt, &failed, next, fresh_id, gone).await,
+                // In a box, like all that few runs come to: the others are smaller for it.
+                (next, None) => {
+                    return Box::pin(self.hand_on(message, attempt, &failed, next, fresh_id, gone)).await;
+                }
             }
             attempt = attempt.saturating_add(1);
         }
@@ -162,10 +169,9 @@ impl Worker {
         let ended = if self.blocking {
             run.await
         } else {
-            tokio::select! {
-                biased;
-                ended = run => ended,
-                () = self.clock.sleep(self.timeout) => {
+            match within(&*self.clock, self.timeout, run).await {
+                Some(ended) => ended,
+                None => {
                     let error = format!("the handler did not end within {:?}", self.timeout);
                     return Err(Failed { reason: Reason::Timeout, error, verdict: Verdict::Retry });
                 }

@@ -29,9 +29,14 @@ pub(super) fn decode(message: &Message) -> Result<Result<Incoming<'_>, String>, 
     if message.body.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
         return Ok(Err("it does not begin with `{`".to_owned()));
     }
-    let body = match serde_json::from_slice(&message.body) {
+    // Checked once for all of its texts.
+    let text = match str::from_utf8(&message.body) {
+        Ok(text) => text,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    let body = match serde_json::from_str(text) {
         Ok(body) => body,
-        Err(_) => match in_two_passes(&message.body)? {
+        Err(_) => match in_two_passes(text)? {
             Ok(body) => body,
             Err(reason) => return Ok(Err(reason)),
         },
@@ -47,8 +52,8 @@ pub(super) fn decode(message: &Message) -> Result<Result<Incoming<'_>, String>, 
 
 /// Reads what cannot be read in one pass: only so it is seen whether that is no envelope, or one whose metadata is broken.
 #[allow(clippy::type_complexity, reason = "as above")]
-fn in_two_passes(bytes: &[u8]) -> Result<Result<Body<'_, Said>, String>, DecodeError> {
-    let Body { event_type, data, metadata } = match serde_json::from_slice::<Body<'_, &RawValue>>(bytes) {
+fn in_two_passes(text: &str) -> Result<Result<Body<'_, Said>, String>, DecodeError> {
+    let Body { event_type, data, metadata } = match serde_json::from_str::<Body<'_, &RawValue>>(text) {
         Ok(body) => body,
         Err(error) => return Ok(Err(without_values(&error))),
     };

@@ -1,13 +1,13 @@
 //! The member `metadata` of an envelope, read in one pass.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, ops::Deref};
 
 use serde::{
     Deserialize, Deserializer,
     de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::Number;
-use smol_str::SmolStr;
+use smol_str::{SmolStr, ToSmolStr};
 
 use super::{headers, is_id};
 use crate::event::Metadata;
@@ -40,7 +40,14 @@ impl<'de> Visitor<'de> for Members {
                 "source" => said.source = text()?.map(SmolStr::from),
                 "time" => said.time = text()?.and_then(|time| headers::parse_time(&time)),
                 "version" => said.version = text()?.and_then(|version| version.parse().ok()),
-                "correlationId" => said.correlation_id = text()?.map(SmolStr::from).filter(is_id),
+                "correlationId" => {
+                    let correlated = text()?;
+                    // The first of all that come of one beginning has the same twice.
+                    said.correlation_id = match (&said.id, correlated) {
+                        (Some(id), Some(same)) if **id == *same => said.id.clone(),
+                        (_, correlated) => correlated.map(SmolStr::from).filter(is_id),
+                    };
+                }
                 "causationId" => said.causation_id = text()?.map(SmolStr::from),
                 "key" => said.key = text()?.map(SmolStr::from),
                 _ => _ = said.entries.insert(name.into_owned(), members.next_value()?),
@@ -55,7 +62,33 @@ impl<'de> Visitor<'de> for Members {
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// A text, or a number as one; `None` for all else.
-struct Text<'a>(Option<Cow<'a, str>>);
+struct Text<'a>(Option<Given<'a>>);
+
+/// A text as it stands in the body, or one that had to be made.
+enum Given<'a> {
+    There(&'a str),
+    Made(SmolStr),
+}
+
+impl Deref for Given<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match self {
+            Self::There(text) => text,
+            Self::Made(text) => text,
+        }
+    }
+}
+
+impl From<Given<'_>> for SmolStr {
+    fn from(given: Given<'_>) -> Self {
+        match given {
+            Given::There(text) => Self::new(text),
+            Given::Made(text) => text,
+        }
+    }
+}
 
 impl<'de> Deserialize<'de> for Text<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -66,30 +99,30 @@ impl<'de> Deserialize<'de> for Text<'de> {
 struct Anything;
 
 impl<'de> Visitor<'de> for Anything {
-    type Value = Option<Cow<'de, str>>;
+    type Value = Option<Given<'de>>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("anything")
     }
 
     fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Some(Cow::Borrowed(text)))
+        Ok(Some(Given::There(text)))
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Some(Cow::Owned(text.to_owned())))
+        Ok(Some(Given::Made(text.into())))
     }
 
     fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
-        Ok(Some(Cow::Owned(number.to_string())))
+        Ok(Some(Given::Made(number.to_smolstr())))
     }
 
     fn visit_i64<E>(self, number: i64) -> Result<Self::Value, E> {
-        Ok(Some(Cow::Owned(number.to_string())))
+        Ok(Some(Given::Made(number.to_smolstr())))
     }
 
     fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
-        Ok(Number::from_f64(number).map(|number| Cow::Owned(number.to_string())))
+        Ok(Number::from_f64(number).map(|number| Given::Made(number.to_smolstr())))
     }
 
     fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {

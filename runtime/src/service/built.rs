@@ -122,6 +122,7 @@ impl BuiltService {
                     cut: parts.cut.clone(),
                     sign,
                     runs: Runs::new(),
+                    spare: None,
                     generation: 0,
                 };
                 parts.consume(&worker, consumer, self.topology.is_foreign(&worker.queue));

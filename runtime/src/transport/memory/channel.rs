@@ -87,10 +87,12 @@ impl PublishChannel for Publishing {
         Box::pin(async move {
             let mut written = Vec::with_capacity(batch.len());
             for (message, mandatory) in batch {
-                tokio::select! {
-                    () = self.connection.shared.room() => {}
-                    // Then writing says so.
-                    () = self.connection.lost() => {}
+                if self.connection.shared.is_full() {
+                    tokio::select! {
+                        () = self.connection.shared.room() => {}
+                        // Then writing says so.
+                        () = self.connection.lost() => {}
+                    }
                 }
                 written.push(self.publish(message, mandatory));
             }

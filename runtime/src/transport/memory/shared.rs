@@ -68,10 +68,14 @@ impl Shared {
         if after != before {
             self.due.notify_one();
         }
-        self.full.send_if_modified(|full| {
-            let now_full = if *full { bytes > self.room / 4 * 3 } else { bytes >= self.room };
-            std::mem::replace(full, now_full) != now_full
-        });
+        let changes = |full: bool| full != if full { bytes > self.room / 4 * 3 } else { bytes >= self.room };
+        if changes(self.is_full()) {
+            self.full.send_if_modified(|full| {
+                let has_changed = changes(*full);
+                *full ^= has_changed;
+                has_changed
+            });
+        }
         answer
     }
 

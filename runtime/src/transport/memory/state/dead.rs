@@ -85,7 +85,7 @@ impl State {
         }
         // The default exchange knows queues by their names.
         let mut queues: Vec<_> =
-            letter.routing_keys.iter().filter_map(|key| self.queues.get(key.as_str())).map(name_of).collect();
+            letter.routing_keys().filter_map(|key| self.queues.get(key.as_str())).map(name_of).collect();
         queues.sort_unstable();
         queues.dedup();
         queues

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use smol_str::SmolStr;
+
 use crate::envelope::{HeaderValue, Headers};
 
 /// Why a message left a queue other than by being acknowledged.
@@ -55,14 +57,14 @@ struct Record {
     count: i64,
     /// Of the first time, like all below.
     time: u64,
-    exchange: Arc<str>,
+    exchange: SmolStr,
     routing_keys: Vec<String>,
     original_ttl: Option<u64>,
 }
 
 impl Deaths {
     /// Adds a death: a known queue and reason counts up and moves to the front, and keeps what was written the first time.
-    pub(super) fn record(&mut self, death: &Death, exchange: &Arc<str>, routing_keys: Vec<String>, ttl: Option<u64>) {
+    pub(super) fn record(&mut self, death: &Death, exchange: &SmolStr, routing_keys: Vec<String>, ttl: Option<u64>) {
         let known = self.records.iter().position(|known| known.queue == death.queue && known.reason == death.reason);
         let record = match known {
             Some(position) => {
@@ -74,7 +76,7 @@ impl Deaths {
                 reason: death.reason,
                 count: 1,
                 time: death.time,
-                exchange: Arc::clone(exchange),
+                exchange: exchange.clone(),
                 routing_keys,
                 original_ttl: ttl,
             },

@@ -1,6 +1,6 @@
 //! One exchange: its bindings, and which of them a message takes.
 
-use std::sync::Arc;
+use std::{ops::Deref, sync::Arc};
 
 use super::letter::Letter;
 use crate::{
@@ -27,7 +27,7 @@ pub(super) struct Exchange {
 struct Bound {
     to: To,
     key: String,
-    /// The key's words, of a topic exchange.
+    /// The words of a topic exchange's key that holds `*` or `#`; any other takes what equals it.
     words: Vec<String>,
     arguments: Arguments,
 }
@@ -59,8 +59,10 @@ impl Exchange {
             return;
         }
         let words = match self.kind {
-            ExchangeKind::Topic => topic::words(&binding.routing_key).into_iter().map(str::to_owned).collect(),
-            ExchangeKind::Direct | ExchangeKind::Fanout | ExchangeKind::Headers => Vec::new(),
+            ExchangeKind::Topic if binding.routing_key.contains(['*', '#']) => {
+                topic::words(&binding.routing_key).into_iter().map(str::to_owned).collect()
+            }
+            _ => Vec::new(),
         };
         self.bindings.push(Bound {
             to: To::new(&binding.destination),
@@ -85,11 +87,12 @@ impl Exchange {
         self.bindings.retain(|bound| bound.to != *gone);
     }
 
-    /// Where the letter goes, a destination once for each binding that takes it. `keys` are the words of its routing keys.
+    /// Where the letter goes, a destination once for each binding that takes it. `keys` are the words of its routing keys, if
+    /// they are looked at.
     pub(super) fn destinations<'a>(
         &'a self,
         letter: &'a Letter,
-        keys: &'a [Vec<&str>],
+        keys: &'a impl Deref<Target = Vec<Vec<&'a str>>>,
     ) -> impl Iterator<Item = &'a To> {
         self.bindings.iter().filter(|bound| self.takes(bound, letter, keys)).map(|bound| &bound.to)
     }
@@ -102,10 +105,10 @@ impl Exchange {
         }
     }
 
-    fn takes(&self, bound: &Bound, letter: &Letter, keys: &[Vec<&str>]) -> bool {
+    fn takes<'a>(&self, bound: &Bound, letter: &Letter, keys: &impl Deref<Target = Vec<Vec<&'a str>>>) -> bool {
         match self.kind {
-            ExchangeKind::Topic => keys.iter().any(|key| topic::matches(&bound.words, key)),
-            ExchangeKind::Direct => letter.routing_keys.iter().any(|key| *key == bound.key),
+            ExchangeKind::Topic if !bound.words.is_empty() => keys.iter().any(|key| topic::matches(&bound.words, key)),
+            ExchangeKind::Topic | ExchangeKind::Direct => letter.routing_keys().any(|key| *key == bound.key),
             ExchangeKind::Fanout => true,
             ExchangeKind::Headers => headers_match(&bound.arguments, letter.headers()),
         }

@@ -26,9 +26,10 @@ pub(super) const LONGEST_TTL: i64 = 315_360_000_000;
 pub(super) struct Letter {
     content: Arc<Content>,
     /// The exchange that it was last sent to.
-    pub(super) exchange: Arc<str>,
-    /// What it is routed by: its routing key first, then those in `CC` and `BCC`.
-    pub(super) routing_keys: Arc<[SmolStr]>,
+    pub(super) exchange: SmolStr,
+    routing_key: SmolStr,
+    /// What else it is routed by: the keys in `CC` and `BCC`.
+    further_keys: Arc<[SmolStr]>,
     /// Its own time to live in milliseconds; gone once it was dead-lettered.
     pub(super) ttl: Option<u64>,
     /// Where it died, `None` if it never did. What a client sent as `x-death` is not among it.
@@ -81,9 +82,18 @@ impl Letter {
             return Err(Refusal::precondition_failed(&text));
         }
         properties.headers.remove(headers::BCC);
-        let routing_keys = [routing_key].into_iter().chain(copies).chain(blind.iter().cloned()).collect();
-        let content = Content { properties, blind, body: Body::new(body, held) };
-        Ok(Self { content: Arc::new(content), exchange: exchange.into(), routing_keys, ttl, deaths: None, failures: 0 })
+        let further_keys = match copies.is_empty() && blind.is_empty() {
+            // All share one that is empty.
+            true => Arc::default(),
+            false => copies.into_iter().chain(blind.iter().cloned()).collect(),
+        };
+        let content = Arc::new(Content { properties, blind, body: Body::new(body, held) });
+        Ok(Self { content, exchange, routing_key, further_keys, ttl, deaths: None, failures: 0 })
+    }
+
+    /// All that it is routed by, its routing key first.
+    pub(super) fn routing_keys(&self) -> impl Iterator<Item = &SmolStr> {
+        std::iter::once(&self.routing_key).chain(&*self.further_keys)
     }
 
     pub(super) fn headers(&self) -> &Headers {
@@ -103,7 +113,7 @@ impl Letter {
     /// Its dead letter: noted, without a time to live, on its way to another exchange; by its own routing keys, the blind
     /// ones too, unless the queue has a routing key for its dead.
     pub(super) fn dead(&self, death: &Death, exchange: &Arc<str>, routing_key: Option<&str>) -> Self {
-        let mut seen = self.routing_keys.to_vec();
+        let mut seen: Vec<_> = self.routing_keys().cloned().collect();
         for blind in &self.content.blind {
             if let Some(position) = seen.iter().position(|key| key == blind) {
                 seen.remove(position);
@@ -113,8 +123,9 @@ impl Letter {
         deaths.record(death, &self.exchange, seen.iter().map(ToString::to_string).collect(), self.ttl);
         Self {
             content: Arc::clone(&self.content),
-            exchange: Arc::clone(exchange),
-            routing_keys: routing_key.map_or_else(|| Arc::clone(&self.routing_keys), |key| Arc::new([key.into()])),
+            exchange: SmolStr::from(Arc::clone(exchange)),
+            routing_key: routing_key.map_or_else(|| self.routing_key.clone(), SmolStr::from),
+            further_keys: if routing_key.is_some() { Arc::default() } else { Arc::clone(&self.further_keys) },
             ttl: None,
             deaths: Some(Arc::new(deaths)),
             failures: self.failures,
@@ -134,8 +145,8 @@ impl Letter {
             properties.headers.insert(headers::DELIVERY_COUNT.to_owned(), HeaderValue::I64(delivery_count.into()));
         }
         Message {
-            exchange: self.exchange.as_ref().into(),
-            routing_key: self.routing_keys.first().cloned().unwrap_or_default(),
+            exchange: self.exchange.clone(),
+            routing_key: self.routing_key.clone(),
             properties,
             body: self.content.body.bytes.clone(),
         }

@@ -1,9 +1,6 @@
 //! All exchanges, and the way of a message through them.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{cell::LazyCell, collections::BTreeMap, sync::Arc};
 
 use super::{
     arguments::assert_equal,
@@ -115,29 +112,32 @@ impl Exchanges {
 
     /// The queues that a letter reaches by bindings, each once, sorted by name.
     pub(super) fn route(&self, letter: &Letter) -> Vec<Arc<str>> {
-        let keys: Vec<_> = letter.routing_keys.iter().map(|key| topic::words(key)).collect();
-        let mut queues = BTreeSet::new();
-        let mut seen = BTreeSet::from([letter.exchange.as_ref()]);
-        let mut ahead = vec![letter.exchange.as_ref()];
+        let words = || letter.routing_keys().map(|key| topic::words(key)).collect();
+        let keys = LazyCell::new(words);
+        let mut queues = Vec::new();
+        let (mut asked, mut next) = (vec![&*letter.exchange], 0);
         // Each exchange is asked once, so bindings in a circle end.
-        while let Some(exchange) = ahead.pop().and_then(|name| self.0.get(name)) {
+        while let Some(exchange) = asked.get(next).and_then(|name| self.0.get(*name)) {
+            next += 1;
             let mut routed = false;
             for to in exchange.destinations(letter, &keys) {
                 routed = true;
                 match to {
-                    To::Queue(name) => _ = queues.insert(name),
-                    To::Exchange(name) if seen.insert(name) => ahead.push(name),
+                    To::Queue(name) => queues.push(Arc::clone(name)),
+                    To::Exchange(name) if !asked.contains(&&**name) => asked.push(name),
                     To::Exchange(_) => {}
                 }
             }
             if let (false, Some(alternate)) = (routed, exchange.alternate())
                 && self.contains(alternate)
-                && seen.insert(alternate)
+                && !asked.contains(&alternate)
             {
-                ahead.push(alternate);
+                asked.push(alternate);
             }
         }
-        queues.into_iter().map(Arc::clone).collect()
+        queues.sort_unstable();
+        queues.dedup();
+        queues
     }
 }
 
