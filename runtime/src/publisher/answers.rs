@@ -4,11 +4,11 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 use super::{
     PublishError, Unrouted,
-    flight::{Answered, InFlight},
+    flight::InFlight,
     pipeline::Pipeline,
-    window::{Missed, event_name},
+    window::Missed,
 };
-use crate::transport::{Confirmed, NOT_FOUND, Returned, TransportError};
+use crate::transport::{Answer, Confirmed, NOT_FOUND, Returned, TransportError};
 
 /// How long a message rests that the broker would not store, the first time; then twice as long each time. Few tries in a long
 /// time, for each of them stores one more copy in the queues that do take it.
@@ -24,7 +24,7 @@ impl Pipeline {
     pub(super) fn answered(
         &mut self,
         flight: &mut InFlight,
-        answers: impl IntoIterator<Item = (u64, Answered)>,
+        answers: impl IntoIterator<Item = (u64, Answer)>,
     ) -> Result<(), TransportError> {
         for (number, answer) in answers {
             self.one_answered(flight, number, answer)?;
@@ -33,7 +33,7 @@ impl Pipeline {
         Ok(())
     }
 
-    fn one_answered(&mut self, flight: &mut InFlight, number: u64, answer: Answered) -> Result<(), TransportError> {
+    fn one_answered(&mut self, flight: &mut InFlight, number: u64, answer: Answer) -> Result<(), TransportError> {
         let (confirmed, returned) = match answer {
             Ok(answer) => answer,
             Err(error) => {
@@ -73,13 +73,13 @@ impl Pipeline {
     pub(super) fn convict(&mut self, number: u64, code: u16, text: &str) {
         if let Some(mut job) = self.unanswered.remove(number) {
             self.convicted = true;
-            if code == NOT_FOUND && job.missed == Missed::Never && self.link.declares(&job.message.exchange) {
+            if code == NOT_FOUND && job.missed == Missed::Never && self.link.declares(&job.message().exchange) {
                 // Somebody deleted an exchange of ours: once that is declared again, this one finds it.
                 job.missed = Missed::Now;
                 self.unanswered.keep(number, job);
                 return;
             }
-            let (event, in_doubt) = (event_name(&job.message), job.in_doubt);
+            let (event, in_doubt) = (job.event(), job.in_doubt);
             job.fail(PublishError::Refused { event, code, text: text.to_owned(), in_doubt });
         }
     }
@@ -93,7 +93,7 @@ impl Pipeline {
         // A queue whose leader is gone has another within seconds, one that is full may stay so: half of the caller's time is
         // for the tries, so that it hears of them before that is over.
         if job.rested + rest > self.patience / 2 {
-            let (event, tries) = (event_name(&job.message), job.nacks);
+            let (event, tries) = (job.event(), job.nacks);
             job.fail(PublishError::Nacked { event, tries });
             return;
         }
@@ -129,12 +129,12 @@ impl Pipeline {
             let Some(job) = self.unanswered.remove(number) else { continue };
             // Not by the id alone: two events may have been given the same.
             let as_returned = Returned {
-                message_id: job.message.properties.message_id.clone(),
-                exchange: job.message.exchange.clone(),
-                routing_key: job.message.routing_key.clone(),
+                message_id: job.message().properties.message_id.clone(),
+                exchange: job.message().exchange.clone(),
+                routing_key: job.message().routing_key.clone(),
             };
-            if job.mandatory && flight.returned.contains(&as_returned) {
-                let (event, in_doubt) = (event_name(&job.message), job.in_doubt);
+            if job.mandatory() && flight.returned.contains(&as_returned) {
+                let (event, in_doubt) = (job.event(), job.in_doubt);
                 job.fail(PublishError::Unrouted { event, exchange: as_returned.exchange.into(), in_doubt });
             } else {
                 job.confirm();

@@ -8,7 +8,7 @@ use std::{
 
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 
-use crate::transport::{Confirm, Confirmed, Returned, TransportError};
+use crate::transport::{Answer, Confirm, Returned};
 
 /// What is on its way on one channel.
 #[derive(Default)]
@@ -25,8 +25,6 @@ pub(super) struct InFlight {
     pub(super) overdue: HashSet<u64>,
 }
 
-pub(super) type Answered = Result<(Confirmed, Option<Returned>), TransportError>;
-
 impl InFlight {
     /// Whether the broker owes no answer, but overdue ones.
     pub(super) fn is_complete(&self) -> bool {
@@ -40,7 +38,7 @@ impl InFlight {
 
 /// Waits for the broker's next answer, and takes with it what else has come, up to so many. An error is the last: it is told of
 /// all that were on their way, and whether it was alone is seen by what is left of them.
-pub(super) async fn answers(confirms: &mut FuturesUnordered<Owed>, into: &mut Vec<(u64, Answered)>, most: usize) {
+pub(super) async fn answers(confirms: &mut FuturesUnordered<Owed>, into: &mut Vec<(u64, Answer)>, most: usize) {
     std::future::poll_fn(|context| {
         while into.len() < most
             && let Poll::Ready(Some((number, answer))) = confirms.poll_next_unpin(context)
@@ -63,7 +61,7 @@ pub(super) struct Owed {
 }
 
 impl Future for Owed {
-    type Output = (u64, Answered);
+    type Output = (u64, Answer);
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let answer = ready!(self.confirm.poll_unpin(context));

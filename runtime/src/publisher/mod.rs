@@ -4,6 +4,7 @@ mod answers;
 mod error;
 mod flight;
 mod obstacle;
+mod parcel;
 mod pipeline;
 mod publication;
 mod refusals;
@@ -36,7 +37,7 @@ pub use obstacle::Obstacle;
 pub(crate) use pipeline::Pipeline;
 pub use publication::{Publication, Published};
 pub(crate) use sending::Entered;
-use window::event_name;
+use parcel::event_name;
 pub(crate) use window::{Jobs, NotSent, Window};
 
 /// How many events `publish_all` has on their way at a time.

@@ -17,7 +17,7 @@ use super::{
     flight::{InFlight, answers},
     refusals::Refusals,
     unanswered::Unanswered,
-    window::{Jobs, event_name},
+    window::Jobs,
 };
 use crate::{
     time::Clock,
@@ -308,7 +308,7 @@ impl Pipeline {
     ) -> Result<(), TransportError> {
         let begun = self.unanswered.begin_writing(numbers);
         let jobs = begun.iter().filter_map(|number| self.unanswered.get(*number));
-        let written = channel.write(jobs.map(|job| (&job.message, job.mandatory)).collect()).await;
+        let written = channel.write(jobs.map(|job| (job.message(), job.mandatory())).collect()).await;
         let mut lost = None;
         for (number, result) in begun.into_iter().zip(written) {
             match result {
@@ -321,7 +321,7 @@ impl Pipeline {
                 // It never reached the wire, so the channel is well.
                 Err(TransportError::Unwritable { text }) => {
                     if let Some(job) = self.unanswered.remove(number) {
-                        let event = event_name(&job.message);
+                        let event = job.event();
                         job.fail(PublishError::Unwritable { event, text });
                     }
                 }

@@ -165,7 +165,7 @@ impl<E: EventSet> Publication<E> {
         }
         outgoing.check(&message)?;
         // What goes to the ladder is never returned: its exchanges have an alternate.
-        let sending = Sending::new(&outgoing.window, message, delay.is_none(), event_type.name);
+        let sending = Sending::new(&outgoing.window, message, delay.is_none());
         Ok((Published { id }, sending))
     }
 

@@ -1,9 +1,6 @@
 //! How far a message has come: settled once and for all between whoever waits for it and the task that writes it.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU8, Ordering},
-};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 const WAITING: u8 = 0;
 const WRITTEN: u8 = 1;
@@ -11,8 +8,8 @@ const WITHDRAWN: u8 = 2;
 
 /// Shared by both sides. It leaves `WAITING` once, by one exchange: either the task writes the message, or its caller
 /// withdraws it, and the other side sees which. So a caller that gives up knows whether its message may have arrived.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Stage(Arc<AtomicU8>);
+#[derive(Debug, Default)]
+pub(super) struct Stage(AtomicU8);
 
 impl Stage {
     /// The task is about to write it, for the first time or again; false if it was withdrawn.

@@ -65,7 +65,7 @@ fn numbered(number: u64) -> Message {
 }
 
 fn number(job: &Job) -> u64 {
-    u64::from_be_bytes(job.message.body[..].try_into().unwrap())
+    u64::from_be_bytes(job.message().body[..].try_into().unwrap())
 }
 
 /// What became of the messages, by their callers' words.
@@ -107,7 +107,7 @@ impl Told {
             callers.spawn(async move {
                 let mut told = Self::default();
                 for number in numbers.filter(|number| number % CALLERS == caller) {
-                    let answer = Sending::new(&window, numbered(number), false, "raced".into()).await;
+                    let answer = Sending::new(&window, numbered(number), false).await;
                     told.note(number, answer);
                     tokio::task::yield_now().await;
                 }
@@ -249,7 +249,7 @@ fn what_the_task_wrote_before_it_went_is_not_certainly_unpublished() {
             unreachable!("it is sent");
         });
         both.wait();
-        let told = runtime.block_on(async { Sending::new(&window, numbered(1), false, "raced".into()).await });
+        let told = runtime.block_on(async { Sending::new(&window, numbered(1), false).await });
         assert!(matches!(told, Err(PublishError::CutOff { .. })), "{told:?}");
         assert!(going.join().unwrap());
     }

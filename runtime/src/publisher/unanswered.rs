@@ -7,15 +7,14 @@ use super::window::{Job, Missed};
 /// The jobs of the publishing task, by the order in which they came.
 #[derive(Default)]
 pub(super) struct Unanswered {
-    /// In boxes, so that none is copied on its way.
-    jobs: BTreeMap<u64, Box<Job>>,
+    jobs: BTreeMap<u64, Job>,
     next: u64,
     /// Those that the channel is to be given, in their order.
     to_write: VecDeque<u64>,
 }
 
 impl Unanswered {
-    pub(super) fn take_in(&mut self, jobs: impl Iterator<Item = Box<Job>>) {
+    pub(super) fn take_in(&mut self, jobs: impl Iterator<Item = Job>) {
         for job in jobs {
             self.jobs.insert(self.next, job);
             self.to_write.push_back(self.next);
@@ -32,19 +31,19 @@ impl Unanswered {
     }
 
     pub(super) fn get(&self, number: u64) -> Option<&Job> {
-        self.jobs.get(&number).map(|job| &**job)
+        self.jobs.get(&number)
     }
 
     pub(super) fn get_mut(&mut self, number: u64) -> Option<&mut Job> {
-        self.jobs.get_mut(&number).map(|job| &mut **job)
+        self.jobs.get_mut(&number)
     }
 
-    pub(super) fn remove(&mut self, number: u64) -> Option<Box<Job>> {
+    pub(super) fn remove(&mut self, number: u64) -> Option<Job> {
         self.jobs.remove(&number)
     }
 
     /// Puts one back that was taken out.
-    pub(super) fn keep(&mut self, number: u64, job: Box<Job>) {
+    pub(super) fn keep(&mut self, number: u64, job: Job) {
         self.jobs.insert(number, job);
     }
 

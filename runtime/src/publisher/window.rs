@@ -9,21 +9,20 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc};
 
 use super::{
     PublishError,
     obstacle::{Standing, interruption},
+    parcel::Parcel,
     sending::Entered,
-    stage::Stage,
 };
 use crate::{envelope::Message, time::Clock, transport::Shown};
 
-/// A message on its way, until the broker has confirmed it.
+/// A message on its way, as the publishing task has it until the broker has confirmed it. Dropped before that, it leaves its caller
+/// without an answer, who is told so.
 pub(super) struct Job {
-    pub(super) message: Message,
-    /// Whether the broker says so when no queue is bound for it.
-    pub(super) mandatory: bool,
+    parcel: Arc<Parcel>,
     /// How often the broker would not store it.
     pub(super) nacks: u32,
     /// How long it has rested in between.
@@ -35,11 +34,8 @@ pub(super) struct Job {
     /// Whether it was written on a channel that was lost before its answer.
     pub(super) in_doubt: bool,
     pub(super) missed: Missed,
-    stage: Stage,
-    /// Taken out when it is answered.
-    answer: Option<oneshot::Sender<Answer>>,
-    /// Its place in the window, once it has one.
-    place: Option<OwnedSemaphorePermit>,
+    /// Whether it holds a place in the window.
+    has_place: bool,
 }
 
 /// Whether the broker missed the exchange of a message, which is one of ours.
@@ -52,51 +48,81 @@ pub(super) enum Missed {
     Once,
 }
 
-/// What becomes of a message: with the error it comes back, to be sent again without a copy.
-pub(crate) type Answer = Result<Done, Box<NotSent>>;
-
-/// A message that is confirmed. It goes back to its caller, who frees it: what one thread allocates and another one frees is
-/// several times as dear.
-pub(crate) struct Done {
-    _job: Box<Job>,
-}
-
-/// A message that was not confirmed.
+/// A message that was not confirmed, to be sent again.
 pub(crate) struct NotSent {
     pub(crate) message: Message,
     pub(crate) error: PublishError,
 }
 
 impl Job {
+    /// A message that has a place in the window.
+    fn new(parcel: Arc<Parcel>) -> Self {
+        Self {
+            parcel,
+            nacks: 0,
+            rested: Duration::ZERO,
+            looks: None,
+            suspect: false,
+            in_doubt: false,
+            missed: Missed::Never,
+            has_place: true,
+        }
+    }
+
+    pub(super) fn message(&self) -> &Message {
+        &self.parcel.message
+    }
+
+    /// Whether the broker says so when no queue is bound for it.
+    pub(super) fn mandatory(&self) -> bool {
+        self.parcel.mandatory
+    }
+
+    /// The name of its event, for errors.
+    pub(super) fn event(&self) -> String {
+        self.parcel.event()
+    }
+
     /// Whether nobody waits for it any more.
     pub(super) fn is_abandoned(&self) -> bool {
-        self.answer.as_ref().is_none_or(oneshot::Sender::is_closed)
+        self.parcel.is_given_up()
     }
 
     /// Whether it may be written now. What nobody waits for is not, and what was written once can be withdrawn no more.
     pub(super) fn begins(&self) -> bool {
-        !self.is_abandoned() && self.stage.write()
+        !self.is_abandoned() && self.parcel.stage.write()
     }
 
     /// Whether it was written, on whatever channel.
     pub(super) fn is_written(&self) -> bool {
-        self.stage.is_written()
+        self.parcel.stage.is_written()
     }
 
-    pub(super) fn confirm(mut self: Box<Self>) {
-        self.place = None;
-        if let Some(answer) = self.answer.take() {
-            // Nobody waits when the caller's time is over; the event is confirmed all the same.
-            let _ = answer.send(Ok(Done { _job: self }));
-        }
+    pub(super) fn confirm(mut self) {
+        // Before its caller goes on, who may need it.
+        self.leave();
+        self.parcel.confirm();
     }
 
-    pub(super) fn fail(self: Box<Self>, error: PublishError) {
-        let Self { message, answer, .. } = *self;
-        let Some(answer) = answer else { return };
-        if let Err(Err(unheard)) = answer.send(Err(Box::new(NotSent { message, error }))) {
-            tracing::warn!(error = %unheard.error, "an event whose caller no longer waits was not published");
+    pub(super) fn fail(mut self, error: PublishError) {
+        self.leave();
+        if self.is_abandoned() {
+            tracing::warn!(%error, "an event whose caller no longer waits was not published");
         }
+        self.parcel.fail(error);
+    }
+
+    fn leave(&mut self) {
+        if std::mem::take(&mut self.has_place) {
+            self.parcel.window.places.add_permits(1);
+        }
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        self.leave();
+        self.parcel.close();
     }
 }
 
@@ -106,7 +132,7 @@ pub(crate) struct Window(Arc<Inside>);
 
 /// What all clones of a window share.
 pub(crate) struct Inside {
-    jobs: mpsc::UnboundedSender<Box<Job>>,
+    jobs: mpsc::UnboundedSender<Job>,
     pub(super) task: Arc<Task>,
     /// Bounds what is on its way: a job keeps its place until it is answered.
     pub(super) places: Arc<Semaphore>,
@@ -156,49 +182,28 @@ impl Window {
     /// Puts a message into the window, without a limit of time: for what must not be given up as long as its cause waits for it.
     /// What this gives ends once it is confirmed. Messages that are put in one after the other are sent in that order.
     pub(crate) fn send_patiently(&self, message: Message, mandatory: bool) -> impl Future<Output = Entered> + Send {
-        let (job, mut entered) = self.job(message, mandatory);
+        let entered = Entered::new(Parcel::new(self.clone(), message, mandatory));
         let places = Arc::clone(&self.places);
         async move {
             // The semaphore is never closed.
-            let place = places.acquire_owned().await.ok();
-            self.enter(job, place, &mut entered);
+            if let Ok(place) = places.acquire_owned().await {
+                place.forget();
+            }
+            entered.parcel().window.enter(entered.parcel());
             entered
         }
     }
 
-    /// A message without a place in the window, and what waits for its answer. It is in a box from now on: futures that hold it
-    /// are small, and nothing of it is copied on its way.
-    pub(super) fn job(&self, message: Message, mandatory: bool) -> (Box<Job>, Entered) {
-        let (answer, answered) = oneshot::channel();
-        let stage = Stage::default();
-        let entered = Entered::new(answered, stage.clone(), Arc::clone(&self.task));
-        let job = Box::new(Job {
-            message,
-            mandatory,
-            nacks: 0,
-            rested: Duration::ZERO,
-            looks: None,
-            suspect: false,
-            in_doubt: false,
-            missed: Missed::Never,
-            stage,
-            answer: Some(answer),
-            place: None,
-        });
-        (job, entered)
-    }
-
-    /// Sends it to the task, now that it has a place.
-    pub(super) fn enter(&self, mut job: Box<Job>, place: Option<OwnedSemaphorePermit>, entered: &mut Entered) {
-        job.place = place;
-        if let Err(unsent) = self.jobs.send(job) {
-            let error = PublishError::Closed { event: event_name(&unsent.0.message) };
+    /// Sends it to the task, now that it has a place, which the task gives back.
+    pub(super) fn enter(&self, parcel: &Arc<Parcel>) {
+        if let Err(unsent) = self.jobs.send(Job::new(Arc::clone(parcel))) {
+            let error = PublishError::Closed { event: parcel.event() };
             unsent.0.fail(error);
         }
         // A receiver that is dropped while we send may miss the job, which then has nobody to answer it.
         fence(Ordering::SeqCst);
         if self.task.gone.load(Ordering::Acquire) {
-            entered.unheard();
+            parcel.close();
         }
     }
 }
@@ -207,7 +212,7 @@ impl Window {
 pub(crate) struct Jobs {
     /// Dropped first: whoever sends a job that is missed below sees it.
     _gone: Gone,
-    pub(super) receiver: mpsc::UnboundedReceiver<Box<Job>>,
+    pub(super) receiver: mpsc::UnboundedReceiver<Job>,
     pub(super) task: Arc<Task>,
 }
 
@@ -220,11 +225,6 @@ impl Drop for Gone {
         self.0.gone.store(true, Ordering::Release);
         fence(Ordering::SeqCst);
     }
-}
-
-/// The name of the event that a message holds, for errors.
-pub(crate) fn event_name(message: &Message) -> String {
-    message.properties.kind.as_ref().unwrap_or(&message.routing_key).to_string()
 }
 
 #[cfg(test)]

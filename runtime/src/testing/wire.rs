@@ -164,8 +164,8 @@ impl PublishChannel for Publishing {
             let watch = |(message, written): (Message, Result<Confirm, TransportError>)| {
                 let (log, mut cuts) = (Arc::clone(&self.log), self.cuts.clone());
                 let pending = Pending::new(Arc::clone(&log));
-                written.map(|confirm| -> Confirm {
-                    Box::pin(async move {
+                written.map(|confirm| {
+                    Confirm::later(async move {
                         let _pending = pending;
                         let answer = tokio::select! {
                             biased;

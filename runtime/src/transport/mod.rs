@@ -8,6 +8,7 @@ pub(crate) mod amqp;
 mod backoff;
 mod bring_about;
 mod broker;
+mod confirm;
 mod error;
 mod lifecycle;
 mod link;
@@ -26,6 +27,7 @@ pub use smol_str::SmolStr;
 pub(crate) use backoff::Backoff;
 pub use broker::Broker;
 pub(crate) use broker::Login;
+pub use confirm::Confirm;
 pub use error::TransportError;
 pub(crate) use error::{ACCESS_REFUSED, NOT_ALLOWED, NOT_FOUND, PRECONDITION_FAILED};
 pub use lifecycle::Lifecycle;
@@ -183,12 +185,8 @@ pub trait PublishChannel: Send {
     fn close(self: Box<Self>) -> BoxFuture<'static, Result<(), TransportError>>;
 }
 
-/// What the broker will say of one message. Poll it to its end, or give up its channel.
-///
-/// [`Refused`](TransportError::Refused) means that the channel is gone over this message or over another on its way: 404 for
-/// an exchange that is not there, 406 for what the broker will not have. A returned message comes with its own confirm or with
-/// an earlier one of its channel, at the latest with its own.
-pub type Confirm = BoxFuture<'static, Result<(Confirmed, Option<Returned>), TransportError>>;
+/// What the broker said of one message, and a message that came back.
+pub type Answer = Result<(Confirmed, Option<Returned>), TransportError>;
 
 /// What the broker says of a published message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     topology::{Topology, TopologyMode},
     transport::{
-        Confirm, Confirmed, Connection, ConsumeChannel, Delivery, Message, PublishChannel, Returned, Settlement,
+        Answer, Confirm, Confirmed, Connection, ConsumeChannel, Delivery, Message, PublishChannel, Settlement,
         TransportError,
     },
 };
@@ -169,9 +169,6 @@ pub(super) async fn connect(harness: &impl Harness) -> Arc<dyn Connection> {
 pub(super) struct Sender {
     pub(super) channel: Box<dyn PublishChannel>,
 }
-
-/// What becomes of a message that was written.
-pub(super) type Answer = Result<(Confirmed, Option<Returned>), TransportError>;
 
 impl Sender {
     /// Publishes, and returns once each is stored somewhere.

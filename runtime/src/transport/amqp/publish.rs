@@ -1,8 +1,15 @@
 //! A channel that publishes with confirms.
 
-use std::sync::Arc;
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
-use futures_util::future::{BoxFuture, join_all};
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, join_all},
+};
 use lapin::{
     Channel, Confirmation, PublisherConfirm,
     options::{BasicPublishOptions, ConfirmSelectOptions},
@@ -12,7 +19,7 @@ use super::{connection::answered, convert, error};
 use crate::{
     envelope::Message,
     time::Clock,
-    transport::{Confirm, Confirmed, PublishChannel, Returned, TransportError},
+    transport::{Answer, Confirm, Confirmed, PublishChannel, Returned, TransportError},
 };
 
 /// How many futures `join_all` keeps in place; of more it makes a list, with an allocation for each.
@@ -56,15 +63,25 @@ async fn publish(channel: &Channel, message: &Message, mandatory: bool) -> Resul
     let options = BasicPublishOptions { mandatory, ..BasicPublishOptions::default() };
     let written = channel.basic_publish(exchange, routing_key, options, &message.body, properties).await;
     match written {
-        Ok(confirm) => Ok(Box::pin(outcome(confirm))),
+        Ok(confirm) => Ok(Confirm::amqp(AmqpConfirm(confirm))),
         Err(failed) => Err(error(&failed)),
     }
 }
 
-/// What the broker says. The returned message may be another's than the confirmed one's: lapin hands each to the next
+/// What the broker will say. The returned message may be another's than the confirmed one's: lapin hands each to the next
 /// confirm that comes. A confirm that is dropped before its end stays in memory as long as its channel.
-async fn outcome(confirm: PublisherConfirm) -> Result<(Confirmed, Option<Returned>), TransportError> {
-    let (confirmed, returned) = match confirm.await.map_err(|failed| error(&failed))? {
+pub(crate) struct AmqpConfirm(PublisherConfirm);
+
+impl Future for AmqpConfirm {
+    type Output = Answer;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Answer> {
+        self.0.poll_unpin(context).map(answer)
+    }
+}
+
+fn answer(confirmed: lapin::Result<Confirmation>) -> Answer {
+    let (confirmed, returned) = match confirmed.map_err(|failed| error(&failed))? {
         Confirmation::Ack(returned) => (Confirmed::Ack, returned),
         Confirmation::Nack(returned) => (Confirmed::Nack, returned),
         Confirmation::NotRequested => return Err(TransportError::lost("the channel gives no confirms")),

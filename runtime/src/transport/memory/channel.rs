@@ -59,7 +59,7 @@ impl Publishing {
                 Err(self.connection.refused(&refusal))
             }
         };
-        Ok(Box::pin(std::future::ready(answer)))
+        Ok(Confirm::ready(answer))
     }
 }
 
