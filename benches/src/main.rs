@@ -20,6 +20,7 @@ use rabbitry::QueueType;
 use report::Outcome;
 use scenario::Scenario;
 use serde_json::{Value, json};
+use tokio::runtime::Builder;
 
 /// Measures what events cost, in interleaved rounds, and prints medians, spreads and ratios.
 #[derive(Debug, Parser)]
@@ -198,9 +199,16 @@ async fn run_once(
             aside.fill(&setting).await?;
         }
     }
-    // In a task of the runtime's, as a service's routes and handlers are.
     let (task, owned) = (scenario.task, setting.clone());
-    let sample = tokio::spawn(async move { contender.run(task, &owned).await }).await??;
+    let run = async move { contender.run(task, &owned).await };
+    let sample = if scenario.has_broker() {
+        // In a task of the runtime's, as a service's routes and handlers are.
+        tokio::spawn(run).await??
+    } else {
+        // On one core: with more, what is measured is which tasks happen to share one.
+        let on_one_core = || Builder::new_current_thread().enable_all().build()?.block_on(run);
+        tokio::task::spawn_blocking(on_one_core).await??
+    };
     if let (Some(aside), true) = (broker, scenario.is_filled() && guarantee.acknowledgements_proven) {
         let left = aside.waiting(&setting.take()).await?;
         ensure!(left == 0, "{left} events are not acknowledged");

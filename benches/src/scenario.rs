@@ -162,10 +162,11 @@ pub(crate) fn all() -> Vec<Scenario> {
             SAME_AS_TIGHT,
         ),
         quorum("latency", "500 events/s, publish to handler", Task::Latency { a_second: 500 }, 2_000, LATENCY),
-        quorum("beside-100", "beside 100 idle subscriptions", Task::Beside { idle: 100 }, 50_000, BESIDE),
+        // So long that the broker is done with the new consumers before most of it.
+        quorum("beside-100", "beside 100 idle subscriptions", Task::Beside { idle: 100 }, 200_000, BESIDE),
         quorum("retry", "all fail once, and come again after 1 s", Task::Retry, 5_000, &[]),
         quorum("start-200", "start of 200 subscriptions", Task::Start { subscriptions: 200 }, 200, &[]),
-        quorum("memory", "publish to handler, no broker", Task::Memory { ahead: 1000 }, 100_000, MEMORY),
+        quorum("memory", "publish to handler, no broker, on one core", Task::Memory { ahead: 1000 }, 100_000, MEMORY),
     ];
     // What a prefetch count is chosen by.
     all.extend([

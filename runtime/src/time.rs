@@ -74,9 +74,7 @@ pub(crate) async fn within<T>(clock: &dyn Clock, time: Duration, waiting: impl F
     let (mut waiting, mut over) = (std::pin::pin!(waiting), None);
     std::future::poll_fn(|context| match waiting.as_mut().poll(context) {
         Poll::Ready(output) => Poll::Ready(Some(output)),
-        Poll::Pending => {
-            over.get_or_insert_with(|| clock.sleep(time)).poll_unpin(context).map(|()| None)
-        }
+        Poll::Pending => over.get_or_insert_with(|| clock.sleep(time)).poll_unpin(context).map(|()| None),
     })
     .await
 }

@@ -295,7 +295,7 @@ impl PublishChannel for OfPuppet {
                     lock(&self.puppet.0.owed).push((written.len(), answer));
                     written.push(Written { channel: self.number, id: id.into() });
                 });
-                let confirm: Confirm = Box::pin(async move { answered.await.expect("the puppet lives") });
+                let confirm = Confirm::later(async move { answered.await.expect("the puppet lives") });
                 results.push(Ok(confirm));
             }
             results

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use smol_str::SmolStr;
 use tokio_util::sync::CancellationToken;
 
@@ -13,7 +12,7 @@ use super::{
 use crate::{
     envelope::{self, Failure, Message, copy_of},
     observe::Next,
-    publisher::{Entered, NotSent, PublishError},
+    publisher::{NotSent, PublishError},
     time::within,
     topology::ladder::Due,
     transport::Backoff,
@@ -46,15 +45,20 @@ impl Worker {
                 for event in events.drain(..) {
                     entered.push(window.send_patiently(event, true).await);
                 }
-                join_all(entered.into_iter().map(Entered::answer)).await
+                let mut not_sent = Vec::new();
+                // Their answers come in any order, and wait to be read.
+                for entered in entered {
+                    not_sent.extend(entered.answer().await.err());
+                }
+                not_sent
             };
-            let answers = tokio::select! {
+            let not_sent = tokio::select! {
                 biased;
                 // First: what comes again anyway is not even begun.
                 () = gone.cancelled() => return Sent::Gone,
-                answers = self.patiently(sending, &mut stuck) => answers,
+                not_sent = self.patiently(sending, &mut stuck) => not_sent,
             };
-            for not_sent in answers.into_iter().filter_map(Result::err) {
+            for not_sent in not_sent {
                 let NotSent { message, error } = *not_sent;
                 match error {
                     PublishError::Closed { .. } => return Sent::Gone,

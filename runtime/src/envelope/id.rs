@@ -1,5 +1,7 @@
 //! Ids: fresh ones, and those that follow from their cause.
 
+use std::fmt::Write;
+
 use smol_str::SmolStr;
 use uuid::Uuid;
 
@@ -25,17 +27,15 @@ pub(crate) struct Derivation<'a> {
 /// The id that follows from its cause.
 pub(crate) fn derived(from: &Derivation<'_>) -> SmolStr {
     // Each part behind its length: `a` + `bc` is not `ab` + `c`.
-    let key = from.key.map_or_else(|| "-".to_owned(), |key| format!("{}:{key}", key.len()));
-    let said = format!(
-        "{}:{} {}:{} {}:{} {key} {}",
-        from.cause.len(),
-        from.cause,
-        from.queue.len(),
-        from.queue,
-        from.event.len(),
-        from.event,
-        from.before
-    );
+    let mut said = String::with_capacity(256);
+    for part in [Some(from.cause), Some(from.queue), Some(from.event), from.key] {
+        // A string takes whatever is written to it.
+        _ = match part {
+            Some(part) => write!(said, "{}:{part} ", part.len()),
+            None => write!(said, "- "),
+        };
+    }
+    _ = write!(said, "{}", from.before);
     text(Uuid::new_v5(&NAMESPACE, said.as_bytes()))
 }
 

@@ -34,6 +34,9 @@ impl Saying {
     }
 }
 
+/// An event's name and key.
+type Named = (Cow<'static, str>, Option<SmolStr>);
+
 /// Takes the events that a handler returns and writes them as messages, with ids that follow from their cause.
 #[derive(Debug)]
 pub struct Returned {
@@ -41,8 +44,10 @@ pub struct Returned {
     queue: Arc<str>,
     cause: Metadata,
     now: std::time::SystemTime,
-    /// How many of a name and key there were so far.
-    counts: HashMap<(Cow<'static, str>, Option<SmolStr>), usize>,
+    /// The name and the key of the first: most outcomes have no other, and need no map.
+    first: Option<Named>,
+    /// How many of a name and key there were so far, from the second one on.
+    counts: HashMap<Named, usize>,
     messages: Vec<Message>,
     failed: Option<EncodeError>,
 }
@@ -64,17 +69,30 @@ impl Returned {
             trace_state: cause.trace_state.clone(),
             ..Metadata::default()
         };
-        Self { saying, queue, cause, now, counts: HashMap::new(), messages: Vec::new(), failed: None }
+        let counts = HashMap::new();
+        Self { saying, queue, cause, now, first: None, counts, messages: Vec::new(), failed: None }
+    }
+
+    /// How many of this name and key came before.
+    fn count(&mut self, named: &Named) -> usize {
+        let Some(first) = &self.first else {
+            self.first = Some(named.clone());
+            return 0;
+        };
+        if self.counts.is_empty() {
+            self.counts.insert(first.clone(), 1);
+        }
+        let count = self.counts.entry(named.clone()).or_default();
+        *count += 1;
+        *count - 1
     }
 
     /// Takes one event. One that cannot be written fails the whole outcome, once it is complete.
     pub fn push(&mut self, event: &impl EventSet) {
-        let (name, key) = (event.event_type().name, event.key().map(SmolStr::from));
-        let cause = self.cause.id.as_deref().unwrap_or_default();
-        let before = self.counts.entry((name.clone(), key.clone())).or_default();
-        let derivation =
-            id::Derivation { cause, queue: &self.queue, event: &name, key: key.as_deref(), before: *before };
-        *before += 1;
+        let named = (event.event_type().name, event.key().map(SmolStr::from));
+        let before = self.count(&named);
+        let ((name, key), cause) = (&named, self.cause.id.as_deref().unwrap_or_default());
+        let derivation = id::Derivation { cause, queue: &self.queue, event: name, key: key.as_deref(), before };
         let metadata = Metadata {
             id: Some(id::derived(&derivation)),
             time: Some(self.now),

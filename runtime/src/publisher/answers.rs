@@ -2,12 +2,7 @@
 
 use std::{sync::atomic::Ordering, time::Duration};
 
-use super::{
-    PublishError, Unrouted,
-    flight::InFlight,
-    pipeline::Pipeline,
-    window::Missed,
-};
+use super::{PublishError, Unrouted, flight::InFlight, pipeline::Pipeline, window::Missed};
 use crate::transport::{Answer, Confirmed, NOT_FOUND, Returned, TransportError};
 
 /// How long a message rests that the broker would not store, the first time; then twice as long each time. Few tries in a long

@@ -34,10 +34,9 @@ use crate::{
 
 pub use error::{PublishAllError, PublishError};
 pub use obstacle::Obstacle;
+use parcel::event_name;
 pub(crate) use pipeline::Pipeline;
 pub use publication::{Publication, Published};
-pub(crate) use sending::Entered;
-use parcel::event_name;
 pub(crate) use window::{Jobs, NotSent, Window};
 
 /// How many events `publish_all` has on their way at a time.

@@ -15,6 +15,6 @@ pub(super) use address::Address;
 pub use address::InvalidUrl;
 use connection::Connection;
 use error::error;
-pub(super) use publish::AmqpConfirm;
 #[cfg(any(fuzzing, test))]
 pub(crate) use guard::fuzz;
+pub(super) use publish::AmqpConfirm;
