@@ -53,7 +53,7 @@ fn encode() {
     }
 }
 
-/// From a message to an event.
+/// From a message to an event, whose metadata nobody asks for.
 #[test]
 fn decode() {
     let message = said();

@@ -36,6 +36,7 @@ pub fn message(bytes: &[u8]) {
                 let _ = event.decode::<Value>();
             }
             let _ = incoming.payload().decode::<u64>();
+            let _ = incoming.metadata();
         }
     }
     if let Err(error) = serde_json::from_slice::<u64>(&message.body) {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use lapin::{BasicProperties, types::FieldArray};
-use rabbitry::{AnyEvent, RetryPolicy, Service, Subscription, event};
+use rabbitry::{AnyEvent, Metadata, Publisher, RetryPolicy, Service, Subscription, event};
 use rabbitry_tests::{Books, Header, Raw, Record, TestBroker, nested, stop, table, within};
 use serde_json::json;
 
@@ -337,4 +337,40 @@ async fn what_does_not_fit_the_type_is_dead_and_its_values_stay_unsaid() {
     assert!(dead.last().unwrap().text("rabbitry-error").contains("`payment`"));
     stop(running).await;
     Books::settled(&broker, 0).await.balance(9, 9);
+}
+
+/// Metadata is read when it is asked for: by an argument, by a publisher, for an event that is returned. Who asks for none is not
+/// stopped by what is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn metadata_that_cannot_be_read_stops_who_looks_at_it() {
+    let broker = TestBroker::new().await;
+    let client = broker.client().await;
+    let seen = Record::default();
+    let record = seen.clone();
+    let looks_away = Subscription::to("order").name("looks-away").handler(move |order: Order| {
+        record.add(order.order_id);
+        async {}
+    });
+    let looks = Subscription::to("order").name("looks").handler(async |_: Order, _: Metadata| {});
+    let publishes = Subscription::to("order").name("publishes").handler(async |_: Order, _: Publisher<Order>| {});
+    let returns = Subscription::to("order").name("returns").handler(async |_: Order| None::<Order>);
+    let service =
+        [looks_away, looks, publishes, returns].into_iter().fold(Service::new("foreign"), Service::subscription);
+    let running = broker.start(service).await;
+    for (order_id, metadata) in [(1, "[]"), (2, r#"{"a":1e999}"#), (3, r#"{"id":"3"}"#)] {
+        let body = format!(r#"{{"eventType":"order","data":{{"order_id":{order_id}}},"metadata":{metadata}}}"#);
+        client.publish("events", "order", BasicProperties::default(), body.as_bytes()).await;
+    }
+    let mut handled = seen.wait_for(3).await;
+    handled.sort_unstable();
+    assert_eq!(handled, [1, 2, 3]);
+    for queue in ["foreign.looks.dead", "foreign.publishes.dead", "foreign.returns.dead"] {
+        for dead in client.receive(queue, 2).await {
+            assert_eq!(dead.text("rabbitry-reason"), "undecodable", "{queue}");
+            let error = dead.text("rabbitry-error");
+            assert!(error.contains("an envelope with an object as its `metadata`"), "{queue}: {error}");
+        }
+    }
+    stop(running).await;
+    Books::settled(&broker, 0).await;
 }

@@ -70,7 +70,7 @@ async fn hostile_messages_end_in_the_dead_letters_and_hold_up_nothing() {
     let broker = TestBroker::new().await;
     let taken = Record::default();
     let record = taken.clone();
-    let takes = Subscription::to("order").name("takes").handler(move |order: Order| {
+    let takes = Subscription::to("order").name("takes").handler(move |order: Order, _: Metadata| {
         record.add(order.order_id);
         async {}
     });

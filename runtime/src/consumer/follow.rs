@@ -117,8 +117,12 @@ impl Worker {
             at: self.clock.now(),
         };
         // Its envelope may have an id that its properties lack.
-        let id =
-            || envelope::decode(message, self.format).ok().and_then(|read| read.metadata.id).unwrap_or_else(fresh_id);
+        let id = || {
+            envelope::decode(message, self.format)
+                .ok()
+                .and_then(|read| read.known().id.clone())
+                .unwrap_or_else(fresh_id)
+        };
         let mut copy = copy_of(message, &failure, exchange, routing_key, id, self.outgoing.limits());
         let (window, mut backoff, mut stuck) = (&self.outgoing.window, Backoff::default(), self.stuck.run());
         loop {

@@ -47,6 +47,8 @@ pub(crate) struct Worker {
     pub(crate) reject_if: Option<RejectIf>,
     pub(crate) body_limit: usize,
     pub(crate) bound: Bound,
+    /// Whether it needs the metadata of what it handles.
+    pub(crate) reads_metadata: bool,
     pub(crate) outgoing: Arc<Outgoing>,
     pub(crate) stuck: Stuck,
     pub(crate) clock: Arc<dyn Clock>,
@@ -139,20 +141,22 @@ impl Worker {
         }
         let (run, span) = {
             let incoming = envelope::decode(message, self.format).map_err(|error| undecodable(&error))?;
-            let metadata = &incoming.metadata;
+            if self.reads_metadata {
+                incoming.metadata().map_err(|error| undecodable(&error))?;
+            }
             let span = tracing::info_span!(
                 "handle",
                 service = self.service,
                 handler = self.handler,
                 queue = &*self.queue,
                 event = &*incoming.name,
-                id = metadata.id(),
+                id = incoming.known().id(),
                 attempt
             );
-            let received =
-                Received::new(incoming.payload(), metadata, Attempt { number: attempt, of: self.retry.attempts });
+            let received = Received::new(&incoming, Attempt { number: attempt, of: self.retry.attempts });
             let saying = Arc::clone(&self.outgoing.saying);
-            let returned = Returned::new(saying, Arc::clone(&self.queue), metadata, fresh_id, self.clock.now());
+            let cause = self.reads_metadata.then(|| incoming.known());
+            let returned = Returned::new(saying, Arc::clone(&self.queue), cause, fresh_id, self.clock.now());
             // A function that returns a future can panic before it has one.
             let called =
                 span.in_scope(|| std::panic::catch_unwind(AssertUnwindSafe(|| (self.bound)(&received, returned))));

@@ -7,26 +7,30 @@ use smol_str::SmolStr;
 
 use super::{
     HeaderValue, Headers, Incoming, Message, headers,
+    incoming::Said,
     message::{DEPTH, SHORT_STRING, first_bytes},
-    metadata_of, name_of,
+    name_of,
 };
 use crate::event::Metadata;
 
 pub(super) fn decode(message: &Message) -> Incoming<'_> {
+    Incoming::new(message, Cow::Borrowed(name_of(message)), &message.body, Said::InHeaders)
+}
+
+/// What the headers say.
+pub(super) fn metadata(message: &Message) -> Metadata {
     let table = &message.properties.headers;
     let text = |name| table.get(name).and_then(HeaderValue::as_text);
     let version = table.get(headers::VERSION).and_then(HeaderValue::as_integer);
     let entries = table.iter().filter(|(name, _)| !headers::is_ours_or_the_brokers(name));
-    let said = Metadata {
+    Metadata {
         time: text(headers::TIME).and_then(headers::parse_time),
         version: version.and_then(|version| version.try_into().ok()),
         causation_id: text(headers::CAUSATION_ID).map(SmolStr::from),
         key: text(headers::KEY).map(SmolStr::from),
         entries: entries.map(|(name, value)| (name.clone(), to_json(value, DEPTH))).collect(),
         ..Metadata::default()
-    };
-    let metadata = metadata_of(message, said);
-    Incoming { name: Cow::Borrowed(name_of(message)), metadata, data: &message.body }
+    }
 }
 
 pub(super) fn encode(metadata: &Metadata, table: &mut Headers) {

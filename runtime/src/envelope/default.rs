@@ -5,18 +5,18 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 use serde_json::value::RawValue;
 
-use super::{Incoming, Message, headers, message::SHORT_STRING, metadata_of, said::Said};
+use super::{Incoming, Message, headers, incoming::Said, members::Members, message::SHORT_STRING};
 use crate::event::{DecodeError, EncodeError, EventSet, EventType, Metadata, RESERVED, without_values};
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, bound(deserialize = "M: Deserialize<'de>"))]
-struct Body<'a, M> {
+#[serde(deny_unknown_fields)]
+struct Body<'a> {
     #[serde(rename = "eventType", borrow)]
     event_type: Cow<'a, str>,
     #[serde(borrow)]
     data: &'a RawValue,
-    #[serde(default)]
-    metadata: Option<M>,
+    #[serde(default, borrow)]
+    metadata: Option<&'a RawValue>,
 }
 
 /// Reads a body that has exactly the envelope's members; `Ok(Err)` says why it is none.
@@ -34,35 +34,25 @@ pub(super) fn decode(message: &Message) -> Result<Result<Incoming<'_>, String>, 
         Ok(text) => text,
         Err(error) => return Ok(Err(error.to_string())),
     };
-    let body = match serde_json::from_str(text) {
-        Ok(body) => body,
-        Err(_) => match in_two_passes(text)? {
-            Ok(body) => body,
-            Err(reason) => return Ok(Err(reason)),
-        },
-    };
-    // It is said in every line of the log.
-    if body.event_type.len() > SHORT_STRING {
-        let reason = format!("it has {} bytes, and no name has more than {SHORT_STRING}", body.event_type.len());
-        return Err(DecodeError::Body { format: "an envelope with an event's name as its `eventType`", reason });
-    }
-    let metadata = metadata_of(message, body.metadata.unwrap_or_default().0);
-    Ok(Ok(Incoming { name: body.event_type, metadata, data: body.data.get().as_bytes() }))
-}
-
-/// Reads what cannot be read in one pass: only so it is seen whether that is no envelope, or one whose metadata is broken.
-#[allow(clippy::type_complexity, reason = "as above")]
-fn in_two_passes(text: &str) -> Result<Result<Body<'_, Said>, String>, DecodeError> {
-    let Body { event_type, data, metadata } = match serde_json::from_str::<Body<'_, &RawValue>>(text) {
+    let Body { event_type, data, metadata } = match serde_json::from_str(text) {
         Ok(body) => body,
         Err(error) => return Ok(Err(without_values(&error))),
     };
-    let read = |raw: &RawValue| serde_json::from_str::<Option<Said>>(raw.get());
-    let metadata = metadata.map(read).transpose().map_err(|error| DecodeError::Body {
+    // It is said in every line of the log.
+    if event_type.len() > SHORT_STRING {
+        let reason = format!("it has {} bytes, and no name has more than {SHORT_STRING}", event_type.len());
+        return Err(DecodeError::Body { format: "an envelope with an event's name as its `eventType`", reason });
+    }
+    Ok(Ok(Incoming::new(message, event_type, data.get().as_bytes(), Said::InBody(metadata))))
+}
+
+/// Reads an envelope's `metadata`.
+pub(super) fn metadata(raw: &RawValue) -> Result<Metadata, DecodeError> {
+    let said = serde_json::from_str::<Members>(raw.get());
+    said.map(|Members(metadata)| metadata).map_err(|error| DecodeError::Body {
         format: "an envelope with an object as its `metadata`",
         reason: without_values(&error),
-    })?;
-    Ok(Ok(Body { event_type, data, metadata: metadata.flatten() }))
+    })
 }
 
 pub(super) fn encode(

@@ -5,20 +5,22 @@ mod copy;
 mod default;
 pub(crate) mod headers;
 pub(crate) mod id;
+mod incoming;
+mod members;
 pub(crate) mod message;
 #[cfg(feature = "cli")]
 mod moved;
 mod reason;
-mod said;
 
 use std::{borrow::Cow, cell::Cell};
 
 use bytes::Bytes;
 use smol_str::SmolStr;
 
-use crate::event::{DecodeError, EncodeError, EventSet, EventType, Metadata, Payload};
+use crate::event::{DecodeError, EncodeError, EventSet, EventType, Metadata};
 
 pub(crate) use copy::{Failure, Limits, attempts_so_far, copy_of, fit_frame, too_long_for_a_frame};
+pub(crate) use incoming::Incoming;
 pub use message::{HeaderValue, Headers, Message, Properties};
 #[cfg(feature = "cli")]
 pub(crate) use moved::moved;
@@ -36,20 +38,6 @@ pub enum Format {
     /// The body is the event's data alone; all else is in AMQP properties and headers. What FastStream, Spring and most
     /// others send and read.
     Bare,
-}
-
-/// A message, read: its event's name, what travels with it, and its data, still as JSON.
-#[derive(Debug)]
-pub(crate) struct Incoming<'a> {
-    pub(crate) name: Cow<'a, str>,
-    pub(crate) metadata: Metadata,
-    pub(crate) data: &'a [u8],
-}
-
-impl Incoming<'_> {
-    pub(crate) fn payload(&self) -> Payload<'_> {
-        Payload::new(&self.name, self.metadata.version.unwrap_or(1), self.data)
-    }
 }
 
 /// Reads a message, in the format that is pinned or else in the one that it shows.

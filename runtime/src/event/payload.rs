@@ -5,13 +5,21 @@ use std::fmt;
 use serde::de::DeserializeOwned;
 
 use super::{EventSet, Events};
+use crate::envelope::Incoming;
 
 /// The data of a received event, not yet decoded: its name and its JSON.
 #[derive(Clone, Copy)]
 pub struct Payload<'a> {
     name: &'a str,
-    version: u32,
+    version: Version<'a>,
     data: &'a [u8],
+}
+
+/// The version of its schema, where it is known and where it can be read.
+#[derive(Clone, Copy)]
+enum Version<'a> {
+    Known(u32),
+    Of(&'a Incoming<'a>),
 }
 
 /// Shows the name and the size only: the data may hold what must not reach a log.
@@ -19,7 +27,7 @@ impl fmt::Debug for Payload<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Payload")
             .field("name", &self.name)
-            .field("version", &self.version)
+            .field("version", &self.version())
             .field("bytes", &self.data.len())
             .finish()
     }
@@ -27,7 +35,11 @@ impl fmt::Debug for Payload<'_> {
 
 impl<'a> Payload<'a> {
     pub(crate) fn new(name: &'a str, version: u32, data: &'a [u8]) -> Self {
-        Self { name, version, data }
+        Self { name, version: Version::Known(version), data }
+    }
+
+    pub(crate) fn of(incoming: &'a Incoming<'a>) -> Self {
+        Self { name: &incoming.name, version: Version::Of(incoming), data: incoming.data }
     }
 
     /// The event's name.
@@ -39,7 +51,10 @@ impl<'a> Payload<'a> {
     /// The version of the event's schema, as its sender said; 1 where it did not.
     #[must_use]
     pub fn version(&self) -> u32 {
-        self.version
+        match self.version {
+            Version::Known(version) => version,
+            Version::Of(incoming) => incoming.known().version.unwrap_or(1),
+        }
     }
 
     /// Decodes the data.

@@ -47,6 +47,10 @@ pub trait Argument: Sized + Send + 'static {
     /// Whether it takes the event, and which. A handler has exactly one argument that does. Default: it does not.
     const TAKES: Takes = Takes::Nothing;
 
+    /// Whether it looks at [`Received::metadata`]. An event whose metadata cannot be read is only known by who looks: then it is
+    /// undecodable, and its handler is not run. Default: it does.
+    const READS_METADATA: bool = true;
+
     /// What it needs of the service, looked up once when the service is built.
     type Source: Send + Sync + 'static;
 
@@ -81,6 +85,9 @@ pub enum Takes {
 impl<T: EventSet> Argument for T {
     const TAKES: Takes = Takes::Event(T::EVENTS);
 
+    // The version is for who knows no event's type.
+    const READS_METADATA: bool = matches!(T::EVENTS, Events::Any);
+
     type Source = ();
 
     fn source(_: &Resources) -> Result<(), MissingResource> {
@@ -99,6 +106,8 @@ impl<T: EventSet> Argument for T {
 pub struct State<T>(pub T);
 
 impl<T: Clone + Send + Sync + 'static> Argument for State<T> {
+    const READS_METADATA: bool = false;
+
     type Source = T;
 
     fn source(resources: &Resources) -> Result<T, MissingResource> {
@@ -142,6 +151,8 @@ impl Attempt {
 }
 
 impl Argument for Attempt {
+    const READS_METADATA: bool = false;
+
     type Source = ();
 
     fn source(_: &Resources) -> Result<(), MissingResource> {

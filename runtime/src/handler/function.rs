@@ -24,6 +24,8 @@ pub(crate) struct Described {
     pub(crate) returns: Vec<Events>,
     /// What it can publish through its arguments.
     pub(crate) publishes: Vec<Events>,
+    /// Whether one of its arguments or what it returns needs the event's metadata.
+    pub(crate) reads_metadata: bool,
     /// Whether it runs on a thread for blocking work, where nothing can cancel it.
     pub(crate) blocking: bool,
 }
@@ -80,10 +82,17 @@ pub(crate) fn blocking<Arguments>(handler: impl BlockingHandler<Arguments>) -> U
     handler.unbound().0
 }
 
-fn described<O: Outcome>(takes: Vec<Takes>, publishes: Vec<Option<Events>>, blocking: bool) -> Described {
+fn described<O: Outcome>(
+    takes: Vec<Takes>,
+    publishes: Vec<Option<Events>>,
+    reads_metadata: bool,
+    blocking: bool,
+) -> Described {
     let mut returns = Vec::new();
     O::events(&mut returns);
-    Described { takes, returns, publishes: publishes.into_iter().flatten().collect(), blocking }
+    // What is returned names its cause.
+    let reads_metadata = reads_metadata || !returns.is_empty();
+    Described { takes, returns, publishes: publishes.into_iter().flatten().collect(), reads_metadata, blocking }
 }
 
 fn finish(outcome: impl Outcome, mut returned: Returned) -> Result<Returned, HandlerError> {
@@ -102,7 +111,12 @@ macro_rules! functions {
             $($argument: Argument,)+
         {
             fn unbound(self) -> Erased {
-                let described = described::<O>(vec![$($argument::TAKES),+], vec![$($argument::publishes()),+], false);
+                let described = described::<O>(
+                    vec![$($argument::TAKES),+],
+                    vec![$($argument::publishes()),+],
+                    false $(|| $argument::READS_METADATA)+,
+                    false,
+                );
                 let bind = move |resources: &Resources| {
                     $(let $argument = $argument::source(resources)?;)+
                     let bound: Bound = Box::new(move |received, returned| {
@@ -123,7 +137,12 @@ macro_rules! functions {
             $($argument: Argument,)+
         {
             fn unbound(self) -> Erased {
-                let described = described::<O>(vec![$($argument::TAKES),+], vec![$($argument::publishes()),+], true);
+                let described = described::<O>(
+                    vec![$($argument::TAKES),+],
+                    vec![$($argument::publishes()),+],
+                    false $(|| $argument::READS_METADATA)+,
+                    true,
+                );
                 let bind = move |resources: &Resources| {
                     $(let $argument = $argument::source(resources)?;)+
                     let bound: Bound = Box::new(move |received, returned| {

@@ -54,21 +54,21 @@ pub struct Returned {
 
 impl Returned {
     /// Begins the outcome of a run on `cause` by the handler of `queue`; of a broadcast handler it is the instance's own queue.
-    /// `fresh_id` is the id of a cause that came without one: its events then have other ids when it comes again.
+    /// A handler that says it returns nothing has no cause. `fresh_id` is the id of a cause that came without one: its events then have other ids when it comes again.
     pub(crate) fn new(
         saying: Arc<Saying>,
         queue: Arc<str>,
-        cause: &Metadata,
+        cause: Option<&Metadata>,
         fresh_id: impl FnOnce() -> SmolStr,
         now: std::time::SystemTime,
     ) -> Self {
-        let cause = Metadata {
+        let cause = cause.map_or_else(Metadata::default, |cause| Metadata {
             id: Some(cause.id.clone().unwrap_or_else(fresh_id)),
             correlation_id: cause.correlation_id.clone(),
             trace_parent: cause.trace_parent.clone(),
             trace_state: cause.trace_state.clone(),
             ..Metadata::default()
-        };
+        });
         let counts = HashMap::new();
         Self { saying, queue, cause, now, first: None, counts, messages: Vec::new(), failed: None }
     }
@@ -91,7 +91,8 @@ impl Returned {
     pub fn push(&mut self, event: &impl EventSet) {
         let named = (event.event_type().name, event.key().map(SmolStr::from));
         let before = self.count(&named);
-        let ((name, key), cause) = (&named, self.cause.id.as_deref().unwrap_or_default());
+        let cause = self.cause.id.get_or_insert_with(fresh_id);
+        let (name, key) = &named;
         let derivation = id::Derivation { cause, queue: &self.queue, event: name, key: key.as_deref(), before };
         let metadata = Metadata {
             id: Some(id::derived(&derivation)),

@@ -56,7 +56,8 @@ pub(super) fn build(mut service: Service) -> Result<BuiltService, BuildError> {
     let mut handlers = Vec::with_capacity(service.subscriptions.len());
     for (subscription, handler) in service.subscriptions.into_iter().zip(planned.subscriptions) {
         let options = subscription.options;
-        let blocking = subscription.handler.described.blocking;
+        let (blocking, reads_metadata) =
+            (subscription.handler.described.blocking, subscription.handler.described.reads_metadata);
         let bound = (subscription.handler.bind)(&service.resources)
             .map_err(|missing| BuildError::MissingState { handler: handler.name.clone(), missing })?;
         let exclusive = handler.subscription.broadcast.then(|| bindings(&handler.subscription.bindings));
@@ -77,6 +78,7 @@ pub(super) fn build(mut service: Service) -> Result<BuiltService, BuildError> {
                 reject_if: options.reject_if,
                 body_limit: service.body_limit,
                 bound,
+                reads_metadata,
                 outgoing: Arc::clone(&outgoing),
                 stuck: Stuck::default(),
                 observers: Arc::clone(&observers),

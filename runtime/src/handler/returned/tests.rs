@@ -63,7 +63,7 @@ fn cause(id: Option<&str>) -> Metadata {
 fn returned_by(queue: &str, cause: &Metadata, format: Format) -> Returned {
     let saying = Saying { service: "inventory".into(), exchange: "events".into(), format };
     let now = SystemTime::UNIX_EPOCH + Duration::from_millis(1_750_000_000_123);
-    Returned::new(Arc::new(saying), Arc::from(queue), cause, super::fresh_id, now)
+    Returned::new(Arc::new(saying), Arc::from(queue), Some(cause), super::fresh_id, now)
 }
 
 fn ids(queue: &str, cause: &Metadata, items: &[&str]) -> Vec<String> {
@@ -74,7 +74,7 @@ fn ids(queue: &str, cause: &Metadata, items: &[&str]) -> Vec<String> {
 }
 
 fn read(message: &Message) -> Metadata {
-    decode(message, None).unwrap().metadata
+    decode(message, None).unwrap().metadata().unwrap().clone()
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The member `metadata` of an envelope, read in one pass.
+//! The members of an envelope's `metadata`, read in one pass.
 
 use std::{borrow::Cow, fmt, ops::Deref};
 
@@ -13,18 +13,17 @@ use super::{headers, is_id};
 use crate::event::Metadata;
 
 /// What an envelope says of its event. A member of another type than ours is what a stranger put there, and is left out.
-#[derive(Default)]
-pub(super) struct Said(pub(super) Metadata);
+pub(super) struct Members(pub(super) Metadata);
 
-impl<'de> Deserialize<'de> for Said {
+impl<'de> Deserialize<'de> for Members {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Members).map(Self)
+        deserializer.deserialize_map(Each).map(Self)
     }
 }
 
-struct Members;
+struct Each;
 
-impl<'de> Visitor<'de> for Members {
+impl<'de> Visitor<'de> for Each {
     type Value = Metadata;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
