@@ -87,7 +87,7 @@ impl Worker {
     /// Gives a run with the names that its message has.
     fn about(&self, message: &Message, attempt: u32, end: RunEnd<'_>, took: Duration, tell: &dyn Fn(&Run<'_>)) {
         let incoming = envelope::decode(message, self.format).ok();
-        let metadata = incoming.as_ref().map(|incoming| incoming.known());
+        let metadata = incoming.as_ref().map(envelope::Incoming::known);
         tell(&Run {
             service: &self.service,
             handler: &self.handler,
