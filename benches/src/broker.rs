@@ -9,7 +9,9 @@ use lapin::{
     options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions, QueuePurgeOptions},
     types::{FieldTable, ShortString},
 };
-use rabbitry::{QueueType, Service, Subscription, Topology};
+#[cfg(feature = "foreign")]
+use rabbitry::Topology;
+use rabbitry::{QueueType, Service, Subscription};
 
 use crate::event::{Answered, Placed, SOURCE, Written, placed, write};
 
@@ -62,6 +64,7 @@ impl Setting {
     ///
     /// # Errors
     /// None that does not come from a mistake in this program.
+    #[cfg(feature = "foreign")]
     pub(crate) fn plan(&self) -> anyhow::Result<Topology> {
         Ok(self.planned().build()?.topology().clone())
     }

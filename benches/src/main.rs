@@ -5,6 +5,7 @@ mod broker;
 mod contender;
 mod event;
 mod measure;
+mod plot;
 mod report;
 mod scale;
 mod scenario;
@@ -39,8 +40,8 @@ struct Arguments {
     /// How often each contender runs.
     #[arg(long, default_value_t = 15, global = true)]
     rounds: u32,
-    /// How many events a run has, instead of what the scenario says.
-    #[arg(long)]
+    /// How many events a run has, instead of what the scenario says; of `scale`, at most.
+    #[arg(long, global = true)]
     events: Option<u64>,
     /// No round before the first that counts.
     #[arg(long)]
@@ -57,10 +58,22 @@ struct Arguments {
 }
 
 /// What it does instead.
-#[derive(Clone, Copy, Debug, clap::Subcommand)]
+#[derive(Clone, Debug, clap::Subcommand)]
 enum Also {
     /// Measures how throughput grows with processes, and memory with what a process holds.
     Scale,
+    /// Draws `prefetch.svg` and `scale.svg`.
+    Plot {
+        /// What was written of the scenarios `prefetch-…`.
+        #[arg(long)]
+        prefetch: PathBuf,
+        /// What `scale` wrote.
+        #[arg(long)]
+        scale: PathBuf,
+        /// The folder that they go to.
+        #[arg(long)]
+        into: PathBuf,
+    },
     /// One of these processes.
     #[command(hide = true)]
     Work(scale::Worker),
@@ -69,7 +82,7 @@ enum Also {
 #[tokio::main]
 async fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
-    if let Some(command) = arguments.command {
+    if let Some(command) = &arguments.command {
         also(&arguments, command).await?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -96,11 +109,15 @@ async fn main() -> anyhow::Result<ExitCode> {
     Ok(if missed > 0 && arguments.check { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-async fn also(arguments: &Arguments, command: Also) -> anyhow::Result<()> {
+async fn also(arguments: &Arguments, command: &Also) -> anyhow::Result<()> {
     let setting = Setting { url: arguments.url.clone(), queue_type: QueueType::Quorum, size: 200, events: 0 };
     match command {
-        Also::Work(worker) => scale::work(&setting, worker).await,
-        Also::Scale => write(arguments, &scale::print(&setting, arguments.rounds).await?),
+        Also::Work(worker) => scale::work(&setting, *worker).await,
+        Also::Scale => write(arguments, &scale::print(&setting, arguments.rounds, arguments.events).await?),
+        Also::Plot { prefetch, scale, into } => {
+            plot::prefetch(prefetch, &into.join("prefetch.svg"))?;
+            plot::scale(scale, &into.join("scale.svg"))
+        }
     }
 }
 

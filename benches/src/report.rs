@@ -23,7 +23,7 @@ pub(crate) struct Outcome {
 /// What became of a bound.
 pub(crate) struct Verdict {
     pub(crate) met: bool,
-    text: String,
+    pub(crate) text: String,
 }
 
 impl Outcome {
@@ -122,6 +122,7 @@ impl Outcome {
                 })).collect::<Vec<_>>(),
             })))
             .collect();
+        let bounds = self.scenario.bounds.iter().filter_map(|bound| self.judge(bound));
         json!({
             "scenario": self.scenario.name,
             "about": self.scenario.about,
@@ -129,6 +130,7 @@ impl Outcome {
             "body_bytes": self.scenario.size,
             "queue": format!("{:?}", self.scenario.queue_type).to_lowercase(),
             "contenders": contenders,
+            "bounds": bounds.map(|verdict| json!({ "met": verdict.met, "text": verdict.text })).collect::<Vec<_>>(),
         })
     }
 }

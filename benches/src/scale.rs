@@ -216,17 +216,20 @@ pub(crate) async fn memory(setting: &Setting, worker: Worker) -> anyhow::Result<
 }
 
 /// Measures and prints both.
-pub(crate) async fn print(setting: &Setting, rounds: u32) -> anyhow::Result<serde_json::Value> {
+pub(crate) async fn print(setting: &Setting, rounds: u32, most: Option<u64>) -> anyhow::Result<serde_json::Value> {
+    let at_most = |events: u64| events.min(most.unwrap_or(events));
     let mut scaled = Vec::new();
     println!("processes  events/s");
     for count in [1, 2, 4] {
-        let rates = processes(&Setting { events: 200_000, ..setting.clone() }, count, rounds).await?;
+        let rates = processes(&Setting { events: at_most(200_000), ..setting.clone() }, count, rounds).await?;
         println!("{count:>9}  {:>8.0}", median(&rates));
         scaled.push(serde_json::json!({ "processes": count, "events_per_second": rates }));
     }
     let mut grown = Vec::new();
     println!("\nprefetch  subscriptions  waiting  body  memory");
-    let some = |prefetch, idle, events, size| (Worker { prefetch, idle }, Setting { events, size, ..setting.clone() });
+    let some = |prefetch, idle, events, size| {
+        (Worker { prefetch, idle }, Setting { events: at_most(events), size, ..setting.clone() })
+    };
     for (worker, setting) in [
         some(1, 0, 10_000, 200),
         some(256, 0, 10_000, 200),

@@ -32,3 +32,31 @@ async fn every_contender_does_its_tasks() {
     assert_eq!(who("beside-100"), ["rabbitry", "rabbitry-alone"]);
     assert_eq!(who("memory"), ["bare-channel", "rabbitry"]);
 }
+
+/// How throughput and memory grow, and what is drawn of it.
+#[tokio::test]
+async fn what_grows_is_measured_and_drawn() {
+    let (broker, program) = (TestBroker::new().await, binary("rabbitry-bench").await);
+    let folder = std::env::temp_dir().join(format!("rabbitry-bench-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let [prefetch, scale] = ["prefetch.json", "scale.json"].map(|name| folder.join(name));
+    let run = async |bench: &mut Command| {
+        let output = within("the benchmark", bench.kill_on_drop(true).output()).await.unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    let url = broker.url();
+    let little = ["--rounds", "1", "--events", "600", "--url", &url, "--json"];
+    let curve = ["--only", "prefetch-16,prefetch-64", "--contenders", "rabbitry,lapin-tight", "--cold"];
+    run(Command::new(&program).args(curve).args(little).arg(&prefetch)).await;
+    run(Command::new(&program).arg("scale").args(little).arg(&scale)).await;
+    let mut plot = Command::new(&program);
+    plot.arg("plot").arg("--prefetch").arg(&prefetch).arg("--scale").arg(&scale).arg("--into").arg(&folder);
+    run(&mut plot).await;
+    for (name, holds) in [("prefetch.svg", "lapin-tight"), ("scale.svg", "bodies of 10000 bytes")] {
+        let drawn = fs::read_to_string(folder.join(name)).unwrap();
+        assert!(drawn.starts_with("<svg ") && drawn.contains(holds), "{name}");
+        // It stands in Markdown, where an empty line would end it.
+        assert!(drawn.lines().all(|line| !line.trim().is_empty()), "{name}");
+    }
+    fs::remove_dir_all(&folder).unwrap();
+}

@@ -78,6 +78,7 @@ impl Guarantee {
     pub(crate) const FULL: Self =
         Self { confirmed: true, persistent: true, acknowledged_after: true, acknowledgements_proven: true };
     /// Acknowledgements are written some time.
+    #[cfg(feature = "foreign")]
     pub(crate) const UNPROVEN: Self = Self { acknowledgements_proven: false, ..Self::FULL };
 }
 
@@ -113,11 +114,19 @@ pub(crate) trait Contender: Sync {
 
 /// Everybody.
 pub(crate) fn all() -> Vec<&'static dyn Contender> {
-    let mut all: Vec<&'static dyn Contender> =
-        vec![&ours::Rabbitry, &ours::Alone, &tight::Tight, &readme::Readme, &channel::Channel];
-    #[cfg(feature = "foreign")]
-    all.extend::<[&'static dyn Contender; 3]>([&amqprs::Amqprs, &kanin::Kanin, &ruststream::Ruststream]);
-    all
+    vec![
+        &ours::Rabbitry,
+        &ours::Alone,
+        &tight::Tight,
+        &readme::Readme,
+        &channel::Channel,
+        #[cfg(feature = "foreign")]
+        &amqprs::Amqprs,
+        #[cfg(feature = "foreign")]
+        &kanin::Kanin,
+        #[cfg(feature = "foreign")]
+        &ruststream::Ruststream,
+    ]
 }
 
 /// A task that a contender does not take part in was asked of it.

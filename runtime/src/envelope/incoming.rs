@@ -5,7 +5,7 @@ use std::{borrow::Cow, sync::OnceLock};
 use serde_json::value::RawValue;
 
 use super::{Message, bare, default, metadata_of};
-use crate::event::{DecodeError, Metadata, Payload};
+use crate::event::{DecodeError, Metadata, Payload, SaysVersion};
 
 /// A message, read: its event's name and its data, still as JSON. What travels with it is read when somebody first asks: most
 /// handlers do not.
@@ -31,7 +31,7 @@ impl<'a> Incoming<'a> {
     }
 
     pub(crate) fn payload(&self) -> Payload<'_> {
-        Payload::of(self)
+        Payload::said(&self.name, self, self.data)
     }
 
     /// What travels with it.
@@ -56,5 +56,11 @@ impl<'a> Incoming<'a> {
             Ok(metadata) => metadata,
             Err(_) => self.metadata.get_or_init(|| metadata_of(self.message, Metadata::default())),
         }
+    }
+}
+
+impl SaysVersion for Incoming<'_> {
+    fn version(&self) -> u32 {
+        self.known().version.unwrap_or(1)
     }
 }

@@ -20,7 +20,7 @@ pub use payload::{DecodeError, EncodeError, Payload};
 pub use set::{EventSet, Events};
 
 pub(crate) use metadata::{RESERVED, check_entry};
-pub(crate) use payload::without_values;
+pub(crate) use payload::{SaysVersion, without_values};
 
 /// Something that happened, with a name that the whole system knows it by.
 ///

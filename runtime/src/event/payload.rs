@@ -5,7 +5,6 @@ use std::fmt;
 use serde::de::DeserializeOwned;
 
 use super::{EventSet, Events};
-use crate::envelope::Incoming;
 
 /// The data of a received event, not yet decoded: its name and its JSON.
 #[derive(Clone, Copy)]
@@ -19,7 +18,13 @@ pub struct Payload<'a> {
 #[derive(Clone, Copy)]
 enum Version<'a> {
     Known(u32),
-    Of(&'a Incoming<'a>),
+    Said(&'a (dyn SaysVersion + Sync)),
+}
+
+/// Who can say of an event which version of its schema its sender used, but does not look before it is asked.
+pub(crate) trait SaysVersion {
+    /// The version; 1 where the sender said none.
+    fn version(&self) -> u32;
 }
 
 /// Shows the name and the size only: the data may hold what must not reach a log.
@@ -38,8 +43,9 @@ impl<'a> Payload<'a> {
         Self { name, version: Version::Known(version), data }
     }
 
-    pub(crate) fn of(incoming: &'a Incoming<'a>) -> Self {
-        Self { name: &incoming.name, version: Version::Of(incoming), data: incoming.data }
+    /// One whose version is looked at when it is asked for.
+    pub(crate) fn said(name: &'a str, by: &'a (dyn SaysVersion + Sync), data: &'a [u8]) -> Self {
+        Self { name, version: Version::Said(by), data }
     }
 
     /// The event's name.
@@ -53,7 +59,7 @@ impl<'a> Payload<'a> {
     pub fn version(&self) -> u32 {
         match self.version {
             Version::Known(version) => version,
-            Version::Of(incoming) => incoming.known().version.unwrap_or(1),
+            Version::Said(by) => by.version(),
         }
     }
 
