@@ -1,6 +1,9 @@
 //! The life of one consuming channel: deliveries in, runs, acknowledgements out.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use futures_util::{
     FutureExt, StreamExt,
@@ -15,6 +18,8 @@ use crate::transport::{ConsumeChannel, Delivery, Lifecycle, TransportError};
 const FLUSH_AT: usize = 64;
 /// How long a finished delivery waits for others at most.
 const FLUSH_AFTER: Duration = Duration::from_millis(5);
+/// How long deliveries are begun one after the other before anything else is looked at: less than what is finished waits.
+const SLICE: Duration = Duration::from_millis(1);
 /// How long no delivery means that there is none to be careful with.
 const QUIET: Duration = Duration::from_millis(100);
 /// How long a run on a message whose consumer has died is alone.
@@ -112,8 +117,9 @@ impl Consumer {
                     written.map_err(|noticed| serving.why(noticed))?;
                 }
                 delivery = serving.channel.next(), if takes => {
+                    let since = clock.now();
                     self.take(serving, delivery?).await?;
-                    self.take_what_is_there(serving).await?;
+                    self.take_what_is_there(serving, since).await?;
                 }
                 () = due(&mut serving.flush_due), if serving.flush_due.is_some() && serving.flush.is_none() => {
                     serving.start_flush();
@@ -157,13 +163,13 @@ impl Consumer {
         Ok(())
     }
 
-    /// Takes what has come together with a delivery, without a look at all else for each.
-    async fn take_what_is_there(&mut self, serving: &mut Serving) -> Result<(), TransportError> {
+    /// Takes what has come together with a delivery, without a look at all else for each. Of handlers that take their time and
+    /// never wait it is one.
+    async fn take_what_is_there(&mut self, serving: &mut Serving, since: SystemTime) -> Result<(), TransportError> {
         for _ in 1..FLUSH_AT {
-            if !serving.phase.begins()
-                || self.runs.len() >= self.concurrency
-                || serving.settler.unacknowledged() >= self.flush_at()
-            {
+            let lasts = self.worker.clock.now().duration_since(since).is_ok_and(|lasted| lasted < SLICE);
+            let has_room = self.runs.len() < self.concurrency && serving.settler.unacknowledged() < self.flush_at();
+            if !lasts || !has_room || !serving.phase.begins() {
                 break;
             }
             let Some(delivery) = serving.channel.next().now_or_never() else { break };
