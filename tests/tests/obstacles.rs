@@ -50,6 +50,36 @@ async fn an_alarm_is_said_and_its_end_too() {
     stop(running).await;
 }
 
+/// Handlers that compute and never wait leave no gap between two of them: what is finished is acknowledged all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_never_waits_is_acknowledged_as_it_ends() {
+    let broker = TestBroker::new().await;
+    let (open, gate) = mpsc::channel::<()>();
+    let (begun, gate) = (Record::default(), Mutex::new(gate));
+    let record = begun.clone();
+    let computes = Subscription::to("order").name("computes").prefetch(256).handler(move |event: AnyEvent| {
+        std::thread::sleep(Duration::from_millis(10));
+        record.add(number(&event));
+        if number(&event) == 20 {
+            let _ = gate.lock().unwrap().recv();
+        }
+        async {}
+    });
+    let running = broker.start(Service::new("service").publishes::<AnyEvent>().subscription(computes)).await;
+    publish_numbers(&any(&running), "order", 0..40).await;
+    begun.wait_for(21).await;
+    let unacknowledged = || async {
+        let rows = broker.list("list_queues", &["name", "messages_unacknowledged"]).await;
+        rows.iter().find(|row| row[0] == "service.computes").and_then(|row| row[1].parse::<u32>().ok())
+    };
+    // Fewer than a quarter of what may be sent ahead, which would be acknowledged for their number.
+    eventually("nearly all that ended are", || async { unacknowledged().await <= Some(22) }).await;
+    drop(open);
+    begun.wait_for(40).await;
+    stop(running).await;
+    Books::settled(&broker, 0).await.balance(40, 40);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_handler_that_holds_its_thread_is_named() {
     let lines = Lines::listen();

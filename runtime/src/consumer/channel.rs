@@ -41,6 +41,8 @@ struct Serving {
     flush: Option<BoxFuture<'static, Result<(), TransportError>>>,
     /// When what is finished is acknowledged, however little it is.
     flush_due: Option<BoxFuture<'static, ()>>,
+    /// Since when something is finished that is not acknowledged.
+    finished: Option<SystemTime>,
     /// While the broker sends few ahead: when it may send more.
     widen_due: Option<BoxFuture<'static, ()>>,
     /// Whether it sends one at a time.
@@ -85,6 +87,7 @@ impl Consumer {
             gone: Arc::new(gone),
             flush: None,
             flush_due: None,
+            finished: None,
             widen_due: (prefetch < self.prefetch).then(|| clock.sleep(QUIET)),
             is_careful: prefetch == 1 && self.prefetch > 1,
             beside_due: None,
@@ -221,6 +224,7 @@ impl Consumer {
             serving.widen_due = Some(self.worker.clock.sleep(QUIET));
         }
         ended.settle(self.generation, &mut serving.settler);
+        serving.finished.get_or_insert_with(|| self.worker.clock.now());
     }
 
     /// Has the broker send one more beside what is in hand, and no other for those that end meanwhile: so what is beside
@@ -295,7 +299,9 @@ impl Consumer {
         if serving.flush.is_some() || serving.settler.unacknowledged() == 0 {
             return Ok(());
         }
-        if serving.settler.unacknowledged() >= self.flush_at() {
+        let waited = serving.finished.and_then(|since| self.worker.clock.now().duration_since(since).ok());
+        // Where there is always a next delivery, no timer has its turn.
+        if serving.settler.unacknowledged() >= self.flush_at() || waited > Some(FLUSH_AFTER) {
             serving.start_flush();
         } else if self.runs.is_empty() {
             let waiting = if serving.phase.begins() { serving.channel.next().now_or_never() } else { None };
@@ -352,7 +358,7 @@ impl Serving {
     }
 
     fn start_flush(&mut self) {
-        self.flush_due = None;
+        (self.flush_due, self.finished) = (None, None);
         let acks = self.settler.flush();
         if !acks.is_empty() {
             if !self.phase.receives() {
