@@ -231,9 +231,10 @@ pub(crate) async fn print(setting: &Setting, rounds: u32, most: Option<u64>) -> 
         (Worker { prefetch, idle }, Setting { events: at_most(events), size, ..setting.clone() })
     };
     for (worker, setting) in [
-        some(1, 0, 10_000, 200),
+        some(16, 0, 10_000, 200),
         some(256, 0, 10_000, 200),
         some(4096, 0, 10_000, 200),
+        some(16, 0, 10_000, 10_000),
         some(256, 0, 10_000, 10_000),
         some(4096, 0, 10_000, 10_000),
         some(256, 100, 10_000, 200),
