@@ -54,7 +54,8 @@ pub struct Returned {
 
 impl Returned {
     /// Begins the outcome of a run on `cause` by the handler of `queue`; of a broadcast handler it is the instance's own queue.
-    /// A handler that says it returns nothing has no cause. `fresh_id` is the id of a cause that came without one: its events then have other ids when it comes again.
+    /// There is none where the handler says that it returns nothing. `fresh_id` is the id of a cause that came without one: its
+    /// events then have other ids when it comes again.
     pub(crate) fn new(
         saying: Arc<Saying>,
         queue: Arc<str>,
