@@ -177,6 +177,16 @@ pub(crate) fn all() -> Vec<Scenario> {
         curve("prefetch-512", 512),
         curve("prefetch-1024", 1024),
         curve("prefetch-4096", 4096),
+        Scenario {
+            on_request: true,
+            ..quorum(
+                "prefetch-1ms",
+                "a handler that waits 1 ms, 16 at a time, default prefetch",
+                Task::Consume { prefetch: Prefetch::Default, work: millisecond },
+                15_000,
+                &[],
+            )
+        },
     ]);
     all
 }
