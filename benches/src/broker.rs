@@ -6,7 +6,7 @@ use anyhow::{Context as _, ensure};
 use futures_util::future::join_all;
 use lapin::{
     BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, PublisherConfirm,
-    options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions, QueuePurgeOptions},
+    options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions, QueueDeleteOptions, QueuePurgeOptions},
     types::{FieldTable, ShortString},
 };
 #[cfg(feature = "foreign")]
@@ -94,6 +94,19 @@ impl Aside {
         let channel = connection.create_channel().await?;
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
         Ok(Self { channel, _connection: connection })
+    }
+
+    /// Removes the queues of all other settings, which the same events would go to.
+    pub(crate) async fn remove_others(&self, setting: &Setting) -> anyhow::Result<()> {
+        for queue_type in [QueueType::Quorum, QueueType::Classic] {
+            let other = Setting { queue_type, ..setting.clone() };
+            if other.service() != setting.service() {
+                for queue in [other.take(), other.sink()] {
+                    self.channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Empties the queues of a setting.

@@ -172,7 +172,8 @@ async fn measure(
     };
     let setting =
         Setting { url: arguments.url.clone(), queue_type: scenario.queue_type, size: scenario.size, events: 0 };
-    if scenario.has_broker() {
+    if let Some(aside) = aside.filter(|_| scenario.has_broker()) {
+        aside.remove_others(&setting).await?;
         setting.declare().await?;
     }
     for round in 0..=arguments.rounds {

@@ -174,6 +174,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         curve("prefetch-32", 32),
         curve("prefetch-64", 64),
         curve("prefetch-128", 128),
+        curve("prefetch-256", 256),
         curve("prefetch-512", 512),
         curve("prefetch-1024", 1024),
         curve("prefetch-4096", 4096),

@@ -58,6 +58,11 @@ pub use transport::{Broker, Lifecycle, amqp::InvalidUrl};
 #[doc = include_str!("docs/guarantees.md")]
 pub mod guarantees {}
 
+#[doc = include_str!("docs/performance.md")]
+#[doc = include_str!("docs/prefetch.svg")]
+#[doc = include_str!("docs/scale.svg")]
+pub mod performance {}
+
 /// The traits that add methods to results.
 pub mod prelude {
     pub use crate::handler::HandlerResultExt;
