@@ -11,6 +11,9 @@ use crate::stats::median;
 /// Pixels of one panel; two stand side by side.
 const PANEL: (u32, u32) = (420, 300);
 const FONT: &str = "sans-serif";
+/// Colors that most people can tell apart.
+const COLORS: [RGBColor; 4] =
+    [RGBColor(0, 114, 178), RGBColor(213, 94, 0), RGBColor(0, 158, 115), RGBColor(204, 121, 167)];
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
@@ -22,6 +25,8 @@ struct Axes {
     caption: &'static str,
     below: &'static str,
     digits: usize,
+    /// Where no line is.
+    names: SeriesLabelPosition,
 }
 
 /// Draws how rates and processor time depend on the prefetch count.
@@ -45,8 +50,10 @@ pub(crate) fn prefetch(from: &Path, into: &Path) -> anyhow::Result<()> {
     ensure!(!rates.is_empty(), "{} has no scenario `prefetch-…`: name them with `--only`", from.display());
     side_by_side(into, |left, right| {
         let below = "prefetch count";
-        lines(left, &rates, &Axes { caption: "thousand events/s", below, digits: 0 }, 1000.0)?;
-        lines(right, &cpu, &Axes { caption: "µs of processor time for each event", below, digits: 1 }, 1.0)
+        let names = SeriesLabelPosition::LowerRight;
+        lines(left, &rates, Axes { caption: "thousand events/s", below, digits: 0, names }, 1000.0)?;
+        let names = SeriesLabelPosition::UpperRight;
+        lines(right, &cpu, Axes { caption: "µs of processor time for each event", below, digits: 0, names }, 1.0)
     })
 }
 
@@ -73,8 +80,10 @@ pub(crate) fn scale(from: &Path, into: &Path) -> anyhow::Result<()> {
     }
     ensure!(!rates.is_empty() && !memory.is_empty(), "{} was not written by `scale`", from.display());
     side_by_side(into, |left, right| {
-        lines(left, &rates, &Axes { caption: "thousand events/s", below: "processes", digits: 0 }, 1000.0)?;
-        lines(right, &memory, &Axes { caption: "MiB of a process", below: "prefetch count", digits: 0 }, 1024.0)
+        let names = SeriesLabelPosition::LowerRight;
+        lines(left, &rates, Axes { caption: "thousand events/s", below: "processes", digits: 0, names }, 1000.0)?;
+        let names = SeriesLabelPosition::UpperLeft;
+        lines(right, &memory, Axes { caption: "MiB of a process", below: "prefetch count", digits: 0, names }, 1024.0)
     })
 }
 
@@ -92,12 +101,13 @@ fn side_by_side(into: &Path, draw: impl FnOnce(&Area<'_>, &Area<'_>) -> anyhow::
 }
 
 /// One panel: lines over a logarithmic axis, from nought up.
-fn lines(area: &Area<'_>, lines: &Lines, axes: &Axes, unit: f64) -> anyhow::Result<()> {
+fn lines(area: &Area<'_>, lines: &Lines, axes: Axes, unit: f64) -> anyhow::Result<()> {
     let points = || lines.values().flatten();
     let (across, up) = (ends(points().map(|point| point.0)), ends(points().map(|point| point.1 / unit)));
     let mut chart = ChartBuilder::on(area)
         .caption(axes.caption, (FONT, 15))
         .margin(10)
+        .margin_right(24)
         .x_label_area_size(34)
         .y_label_area_size(44)
         .build_cartesian_2d((across.start..across.end).log_scale().base(2.0), 0.0..up.end * 1.15)?;
@@ -109,8 +119,8 @@ fn lines(area: &Area<'_>, lines: &Lines, axes: &Axes, unit: f64) -> anyhow::Resu
         .label_style((FONT, 11))
         .light_line_style(WHITE)
         .draw()?;
-    for (index, (name, line)) in lines.iter().enumerate() {
-        let color = Palette99::pick(index).stroke_width(2);
+    for ((name, line), color) in lines.iter().zip(COLORS.iter().cycle()) {
+        let color = color.stroke_width(2);
         let mut points: Vec<_> = line.iter().map(|(x, y)| (*x, y / unit)).collect();
         points.sort_by(|one, other| one.0.total_cmp(&other.0));
         chart
@@ -120,7 +130,7 @@ fn lines(area: &Area<'_>, lines: &Lines, axes: &Axes, unit: f64) -> anyhow::Resu
     }
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::LowerRight)
+        .position(axes.names)
         .background_style(WHITE.mix(0.8))
         .label_font((FONT, 11))
         .draw()?;
