@@ -94,7 +94,7 @@ impl Sending {
         }
         self.place = None;
         self.has_entered = true;
-        self.entered.parcel.window.enter(&self.entered.parcel);
+        Window::enter(&self.entered.parcel);
         Poll::Ready(Ok(()))
     }
 

@@ -189,20 +189,19 @@ impl Window {
             if let Ok(place) = places.acquire_owned().await {
                 place.forget();
             }
-            entered.parcel().window.enter(entered.parcel());
+            Self::enter(entered.parcel());
             entered
         }
     }
 
     /// Sends it to the task, now that it has a place, which the task gives back.
-    pub(super) fn enter(&self, parcel: &Arc<Parcel>) {
-        if let Err(unsent) = self.jobs.send(Job::new(Arc::clone(parcel))) {
-            let error = PublishError::Closed { event: parcel.event() };
-            unsent.0.fail(error);
-        }
+    pub(super) fn enter(parcel: &Arc<Parcel>) {
+        let window = &parcel.window;
+        // One that cannot be sent is dropped, and its caller told.
+        let _ = window.jobs.send(Job::new(Arc::clone(parcel)));
         // A receiver that is dropped while we send may miss the job, which then has nobody to answer it.
         fence(Ordering::SeqCst);
-        if self.task.gone.load(Ordering::Acquire) {
+        if window.task.gone.load(Ordering::Acquire) {
             parcel.close();
         }
     }
