@@ -78,7 +78,6 @@ impl Guarantee {
     pub(crate) const FULL: Self =
         Self { confirmed: true, persistent: true, acknowledged_after: true, acknowledgements_proven: true };
     /// Acknowledgements are written some time.
-    #[cfg(feature = "foreign")]
     pub(crate) const UNPROVEN: Self = Self { acknowledgements_proven: false, ..Self::FULL };
 }
 

@@ -32,8 +32,8 @@ impl Contender for Rabbitry {
         "rabbitry"
     }
 
-    fn guarantee(&self, _: Task) -> Option<Guarantee> {
-        Some(Guarantee::FULL)
+    fn guarantee(&self, task: Task) -> Option<Guarantee> {
+        Some(if matches!(task, Task::Beside { .. }) { Guarantee::UNPROVEN } else { Guarantee::FULL })
     }
 
     fn run<'a>(&'a self, task: Task, setting: &'a Setting) -> BoxFuture<'a, anyhow::Result<Sample>> {
@@ -60,7 +60,7 @@ impl Contender for Alone {
     }
 
     fn guarantee(&self, task: Task) -> Option<Guarantee> {
-        matches!(task, Task::Beside { .. }).then_some(Guarantee::FULL)
+        matches!(task, Task::Beside { .. }).then_some(Guarantee::UNPROVEN)
     }
 
     fn run<'a>(&'a self, _: Task, setting: &'a Setting) -> BoxFuture<'a, anyhow::Result<Sample>> {
@@ -219,7 +219,11 @@ async fn beside(setting: &Setting, idle: usize) -> anyhow::Result<Sample> {
     }
     let running = service.start().await?;
     open.send_replace(true);
-    end(running, &count).await
+    count.done().await?;
+    // The end of the idle ones is none of the busy one's business.
+    let sample = count.sample();
+    running.shutdown().await?;
+    sample
 }
 
 async fn retry(setting: &Setting) -> anyhow::Result<Sample> {
