@@ -1,6 +1,7 @@
 //! What users publish with. The task that does it, its window and its errors are beside it.
 
 mod answers;
+mod confirms;
 mod error;
 mod flight;
 mod obstacle;

@@ -13,11 +13,7 @@ use futures_util::{StreamExt, future::BoxFuture};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Outgoing, PublishError, Unrouted,
-    flight::{InFlight, answers},
-    refusals::Refusals,
-    unanswered::Unanswered,
-    window::Jobs,
+    Outgoing, PublishError, Unrouted, flight::InFlight, refusals::Refusals, unanswered::Unanswered, window::Jobs,
 };
 use crate::{
     time::Clock,
@@ -174,7 +170,7 @@ impl Pipeline {
     ) -> Result<(), TransportError> {
         self.refusals.begin(self.clock.now());
         let suspects = self.unanswered.begin();
-        let mut flight = InFlight::default();
+        let mut flight = InFlight::new(Arc::clone(&self.clock));
         let mut lost = connection.lost();
         self.try_alone(&suspects, &mut *channel, &mut flight, connection).await?;
         let (mut taken, mut answered) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
@@ -202,7 +198,7 @@ impl Pipeline {
             }
             tokio::select! {
                 biased;
-                () = answers(&mut flight.confirms, &mut answered, BATCH), if !flight.confirms.is_empty() => {
+                () = flight.confirms.next_ones(&mut answered, BATCH), if !flight.confirms.is_empty() => {
                     self.answered(&mut flight, answered.drain(..))?;
                     *backoff = Backoff::default();
                 }
@@ -315,8 +311,8 @@ impl Pipeline {
                 Ok(confirm) => {
                     if let Some(job) = self.unanswered.get_mut(number) {
                         job.looks = Some(0);
+                        flight.confirms.add(number, job.message(), confirm);
                     }
-                    flight.add(number, confirm);
                 }
                 // It never reached the wire, so the channel is well.
                 Err(TransportError::Unwritable { text }) => {

@@ -48,7 +48,7 @@ async fn turns(most: u32) {
 
 /// A clock whose waits never end.
 #[derive(Debug)]
-struct Stopped;
+pub(super) struct Stopped;
 
 impl Clock for Stopped {
     fn now(&self) -> SystemTime {
