@@ -44,9 +44,7 @@ struct Line {
     exchange: SmolStr,
     routing_key: SmolStr,
     owed: VecDeque<Owed>,
-    /// How many have gone.
-    gone: u64,
-    /// How many had gone at the last look, if some were waiting.
+    /// Which was the first at the last look.
     seen: Option<u64>,
 }
 
@@ -56,8 +54,8 @@ impl Line {
     }
 
     fn has_stalled(&mut self) -> bool {
-        let now = (!self.owed.is_empty()).then_some(self.gone);
-        std::mem::replace(&mut self.seen, now).is_some_and(|seen| now == Some(seen))
+        let first = self.owed.front().map(|owed| owed.number);
+        std::mem::replace(&mut self.seen, first) == first && first.is_some()
     }
 }
 
@@ -71,7 +69,11 @@ impl Confirms {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.aside.is_empty() && self.lines.iter().all(|line| line.owed.is_empty())
+        self.aside.is_empty() && self.nobody_is_in_line()
+    }
+
+    fn nobody_is_in_line(&self) -> bool {
+        self.lines.iter().all(|line| line.owed.is_empty())
     }
 
     /// Adds what the broker owes this message.
@@ -86,7 +88,7 @@ impl Confirms {
             (line.exchange, line.routing_key) = (exchange, routing_key);
             line.owed.push_back(owed);
         } else if self.lines.len() < LINES {
-            self.lines.push(Line { exchange, routing_key, owed: VecDeque::from([owed]), gone: 0, seen: None });
+            self.lines.push(Line { exchange, routing_key, owed: VecDeque::from([owed]), seen: None });
         } else {
             self.aside.push(owed);
         }
@@ -123,8 +125,8 @@ impl Confirms {
             if let Poll::Ready(answered) = self.poll_lines(context) {
                 return Poll::Ready(Some(answered));
             }
-            if self.is_empty() {
-                return Poll::Ready(None);
+            if self.nobody_is_in_line() {
+                return if self.aside.is_empty() { Poll::Ready(None) } else { Poll::Pending };
             }
             ready!(self.poll_look(context));
             for line in &mut self.lines {
@@ -143,7 +145,6 @@ impl Confirms {
                 && let Poll::Ready(answered) = first.poll_unpin(context)
             {
                 line.owed.pop_front();
-                line.gone += 1;
                 self.current = number;
                 return Poll::Ready(answered);
             }
@@ -151,7 +152,7 @@ impl Confirms {
         Poll::Pending
     }
 
-    /// Waits for the next look at the lines. What nobody stands in needs none.
+    /// Waits for the next look at the lines.
     fn poll_look(&mut self, context: &mut Context<'_>) -> Poll<()> {
         ready!(self.look.get_or_insert_with(|| self.clock.sleep(STALL)).poll_unpin(context));
         self.look = None;
