@@ -9,6 +9,7 @@ mod argument;
 )]
 pub mod check;
 mod error;
+mod fresh;
 mod function;
 mod outcome;
 mod received;
@@ -25,5 +26,6 @@ pub use resources::{MissingResource, Resources};
 pub use returned::Returned;
 
 pub(crate) use error::{Verdict, chain};
+pub(crate) use fresh::fresh_id;
 pub(crate) use function::{Bound, Unbound, blocking, in_place};
-pub(crate) use returned::{Saying, fresh_id};
+pub(crate) use returned::Saying;

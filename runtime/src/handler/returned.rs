@@ -4,6 +4,7 @@ use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use smol_str::SmolStr;
 
+use super::fresh_id;
 use crate::{
     envelope::{self, Format, Message, id},
     event::{EncodeError, EventSet, Metadata},
@@ -117,11 +118,6 @@ impl Returned {
     pub(crate) fn into_messages(self) -> Result<Vec<Message>, EncodeError> {
         self.failed.map_or(Ok(self.messages), Err)
     }
-}
-
-/// A new id: a UUIDv7, so that ids sort by their time.
-pub(crate) fn fresh_id() -> SmolStr {
-    id::text(uuid::Uuid::now_v7())
 }
 
 #[cfg(test)]
